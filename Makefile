@@ -1,0 +1,46 @@
+# `make demo` is the first thing to run; `make test` is what a change must pass.
+# Everything is installed into .venv, with the versions of constraints.txt, and nothing outside it is touched.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+# The ns-* commands and ruff, pyright and pytest are found without an activated environment.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help install demo test bench results-main clean
+
+help:
+	@echo "make install       make .venv and install ovs3d into it"
+	@echo "make demo          train, evaluate and render the bundled scene, on any machine, without network"
+	@echo "make test          ruff, pyright and pytest"
+	@echo "make bench         measure speed and memory, write docs/results/benchmarks.json"
+	@echo "make results-main  measure the main table, write docs/results/main.json"
+	@echo "make clean         remove .venv and caches; outputs/ stays"
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
+		|| { echo "ovs3d needs Python 3.11; name one with: make install PYTHON=/path/to/python3.11" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $@
+
+demo: install
+	$(BIN)/ovs3d demo
+
+test: install
+	ruff check .
+	ruff format --check .
+	pyright
+	pytest
+
+bench: install
+	$(BIN)/python tools/benchmark.py
+
+results-main: install
+	$(BIN)/python tools/results_main.py
+
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache *.egg-info

@@ -1,0 +1,98 @@
+"""The methods that `ns-train` offers: `ovs3d`, `ovs3d-tiny` and `ovs3d-paper`."""
+
+from dataclasses import replace
+
+from nerfstudio.configs.base_config import MachineConfig, ViewerConfig
+from nerfstudio.plugins.types import MethodSpecification
+
+from ovs3d.data.datamanager import OVS3DDataManagerConfig
+from ovs3d.data.dataparser import OVS3DDataParserConfig
+from ovs3d.ffmpeg import ensure_ffmpeg
+from ovs3d.model import LossWeights, OVS3DModelConfig
+from ovs3d.optimizers import FusedAdamConfig
+from ovs3d.pipeline import OVS3DPipelineConfig
+from ovs3d.schedulers import StageSchedulerConfig
+from ovs3d.trainer import OVS3DTrainerConfig
+
+ensure_ffmpeg()  # Every host command imports this module, and ns-render needs the program.
+
+
+def optimizers(planes: float, networks: float, semantic: float) -> dict:
+    """Fused Adam and a stage schedule for every group, from the initial rates."""
+    rates = {
+        "proposal": 0.1,
+        "planes": planes,
+        "networks": networks,
+        "semantic_planes": semantic,
+        "semantic_heads": semantic / 5,
+    }
+    return {
+        name: {"optimizer": FusedAdamConfig(lr=rate, eps=1e-12), "scheduler": StageSchedulerConfig()}
+        for name, rate in rates.items()
+    }
+
+
+def base() -> OVS3DTrainerConfig:
+    """`ovs3d`: full size, real encoders, made for one GPU."""
+    return OVS3DTrainerConfig(
+        method_name="ovs3d",
+        machine=MachineConfig(device_type=best_device(), seed=0),
+        steps_per_save=2000,
+        steps_per_eval_batch=1_000_000,
+        steps_per_eval_image=1000,
+        steps_per_eval_all_images=5000,
+        max_num_iterations=15_000,
+        geometry_steps=10_000,
+        mixed_precision=False,
+        pipeline=OVS3DPipelineConfig(
+            datamanager=OVS3DDataManagerConfig(
+                dataparser=OVS3DDataParserConfig(), train_num_rays_per_batch=4096, eval_num_rays_per_batch=1024
+            ),
+            model=OVS3DModelConfig(),
+        ),
+        optimizers=optimizers(planes=2e-2, networks=5e-3, semantic=2e-2),
+        viewer=ViewerConfig(num_rays_per_chunk=1 << 14, websocket_host="127.0.0.1"),
+        vis="viewer+tensorboard",
+    )
+
+
+def best_device() -> str:
+    """cuda where there is one, else cpu."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def tiny() -> OVS3DTrainerConfig:
+    """`ovs3d-tiny`: the same model with sizes for two CPU cores."""
+    config = base()
+    config.method_name = "ovs3d-tiny"
+    config.max_num_iterations, config.geometry_steps = 4500, 3000
+    config.steps_per_eval_image, config.steps_per_eval_all_images = 1500, 1_000_000
+    manager, model = config.pipeline.datamanager, config.pipeline.model
+    manager.train_num_rays_per_batch = 2048
+    manager.semantic_rays, manager.patches, manager.patch_side = 2048, 2, 24
+    manager.table_rays = 500_000
+    model.plane_resolutions, model.plane_channels = (64, 256), 8
+    model.latent_resolutions, model.latent_channels = (64, 128), 16
+    return config
+
+
+def paper() -> OVS3DTrainerConfig:
+    """`ovs3d-paper`: the authors' constants and choices where the architecture allows them."""
+    config = base()
+    config.method_name = "ovs3d-paper"
+    config.teachers = ("clip-crops", "dino")
+    config.encoder, config.dino = "ViT-B-16:openai", "vit_base_patch8_224_dino"
+    manager, model = config.pipeline.datamanager, config.pipeline.model
+    manager.feature_views = 0.5
+    model.normalise_per_view = True
+    model.rendered_temperature = model.selected_temperature = 1.0
+    model.fda_temperature = 0.2
+    model.loss_weights = replace(LossWeights(), fda_positive=200.0, fda_negative=0.2)
+    return config
+
+
+ovs3d_method = MethodSpecification(base(), description="Open-vocabulary 3D segmentation from photographs and words.")
+ovs3d_tiny_method = MethodSpecification(tiny(), description="ovs3d with sizes for two CPU cores.")
+ovs3d_paper_method = MethodSpecification(paper(), description="ovs3d with the constants and choices of 3D-OVS.")

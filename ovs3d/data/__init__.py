@@ -1,0 +1,1 @@
+"""Scenes on disk: photographs, cameras, words, labels, and the tables that training draws its rays from."""

@@ -1,0 +1,35 @@
+"""Checks a scene before anything is written or trained."""
+
+from ovs3d.data.classes import resolve_classes
+from ovs3d.data.dataparser import OVS3DDataParserConfig
+from ovs3d.data.images import check_decodes, in_threads
+from ovs3d.data.labels import find_labels, load_label_map
+from ovs3d.data.layouts import read_scene, scene_folder
+from ovs3d.data.splits import split_views
+from ovs3d.errors import UserError
+
+
+def validate_scene(config: OVS3DDataParserConfig) -> None:
+    """Reads everything that a run on this scene will read, and writes nothing.
+
+    Every photograph, mask, depth map and label is decoded, so that a damaged file is named now and not hours later.
+
+    Raises:
+        UserError: for the first fault; one sentence that names the file or value and the mend.
+    """
+    posed = read_scene(config.data)
+    folder = scene_folder(config.data)
+    resolve_classes(config.classes, folder)
+    if config.max_side < 1:
+        raise UserError(f"max_side is {config.max_side}; give the longest side of the photographs in pixels.")
+    labels = find_labels(folder, [view.image for view in posed.views])
+    split_views(posed, [labels.masks and path is not None for path in labels.paths], config.protocol)
+    check_decodes(view.image for view in posed.views)
+    check_decodes(view.mask for view in posed.views if view.mask is not None)
+    check_decodes(view.depth for view in posed.views if view.depth is not None)
+
+    def check_label(index: int) -> None:
+        size = posed.views[index].intrinsics
+        load_label_map(labels.paths[index], labels.names, labels.names, (size.height, size.width))
+
+    in_threads(check_label, range(len(posed.views)))

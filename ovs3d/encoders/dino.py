@@ -1,0 +1,140 @@
+"""Patch encoders: DINO vision transformers of timm, the bundled `tiny-dino` among them."""
+
+import contextlib
+import difflib
+import os
+from pathlib import Path
+
+import timm
+import torch
+from jaxtyping import Float
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor
+
+from ovs3d.encoders import weights
+from ovs3d.encoders.dense import resample_positions
+from ovs3d.errors import UserError
+
+ASSETS = Path(__file__).parent.parent / "assets"
+TINY_NAME = "tiny-dino"
+TINY_SPACE = "tiny-dino-v1"
+TINY_ARCHITECTURE = {"img_size": 64, "patch_size": 8, "embed_dim": 128, "depth": 5, "num_heads": 4, "num_classes": 0}
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class VitPatchEncoder:
+    """A frozen timm VisionTransformer as a patch encoder (`ovs3d.spaces.PatchEncoder`)."""
+
+    def __init__(self, model: VisionTransformer, space: str, device: torch.device, bf16: bool) -> None:
+        """Takes a built model; `bf16` runs it under bfloat16 autocast (tokens equal to about 1e-2)."""
+        self.space = space
+        self.device = device
+        self.bf16 = bf16
+        self.model = model.to(device).eval().requires_grad_(False)
+        self.dim = int(model.embed_dim)
+        self.patch_stride = int(model.patch_embed.proj.stride[0])
+        self._mean = torch.tensor(IMAGENET_MEAN, device=device).view(3, 1, 1)
+        self._std = torch.tensor(IMAGENET_STD, device=device).view(3, 1, 1)
+
+    @torch.no_grad()
+    def encode_patches(self, images: Float[Tensor, "views 3 h w"]) -> Float[Tensor, "views dim gh gw"]:
+        """Patch tokens of the last block after the final norm, for RGB images in [0, 1].
+
+        The sides must be multiples of `patch_stride`; positional embeddings are resampled to any grid, as DINO does.
+        """
+        height, width = images.shape[-2:]
+        if height % self.patch_stride or width % self.patch_stride:
+            raise ValueError(f"The image sides must be multiples of {self.patch_stride}. Got: {height} x {width}.")
+        autocast = torch.autocast(self.device.type, dtype=torch.bfloat16) if self.bf16 else contextlib.nullcontext()
+        with autocast:
+            return patch_tokens(self.model, (images.to(self.device) - self._mean) / self._std).float()
+
+
+def patch_tokens(model: VisionTransformer, images: Float[Tensor, "views 3 h w"]) -> Float[Tensor, "views dim gh gw"]:
+    """Normalised patch tokens of a timm ViT at any grid (timm 0.6 and 1.x); images already mean/std normalised."""
+    tokens, grid = all_tokens(model, images)
+    return tokens[:, model.num_prefix_tokens :].transpose(1, 2).unflatten(2, grid)
+
+
+def all_tokens(
+    model: VisionTransformer, images: Float[Tensor, "views 3 h w"]
+) -> tuple[Float[Tensor, "views tokens dim"], tuple[int, int]]:
+    """Prefix and patch tokens after the final norm, with the patch grid (gh, gw)."""
+    cells = model.patch_embed.proj(images)
+    grid = (cells.shape[2], cells.shape[3])
+    native = model.patch_embed.grid_size
+    prefix = [getattr(model, name, None) for name in ("cls_token", "reg_token")]
+    prefix = [token[0] for token in prefix if token is not None]
+    positions = model.pos_embed[0]
+    if model.no_embed_class:
+        # Positions cover the patches alone.
+        front = prefix
+    else:
+        count = model.num_prefix_tokens
+        front, positions = [torch.cat(prefix) + positions[:count]] if prefix else [], positions[count:]
+    tokens = cells.flatten(2).transpose(1, 2) + resample_positions(positions, (native[0], native[1]), grid)
+    front = [token.to(tokens.dtype).expand(len(images), -1, -1) for token in front]
+    tokens = torch.cat([*front, tokens], dim=1)
+    norm_pre = getattr(model, "norm_pre", None)  # timm 0.6 has none.
+    tokens = tokens if norm_pre is None else norm_pre(tokens)
+    return model.norm(model.blocks(tokens)), grid
+
+
+def load_tiny_dino(device: torch.device) -> VitPatchEncoder:
+    """The bundled encoder `tiny-dino`."""
+    model = VisionTransformer(**TINY_ARCHITECTURE)
+    model.load_state_dict(weights.load_weights(ASSETS / "tiny-dino.safetensors"))
+    return VitPatchEncoder(model, TINY_SPACE, device, weights.bf16_is_faster(device))
+
+
+def load_dino(name: str, device: torch.device) -> VitPatchEncoder:
+    """A timm vision transformer by name, with timm's weights or those of `NAME:/path/to/weights`.
+
+    The tag may be joined either way (`vit_small_patch8_224_dino`, `vit_small_patch8_224.dino`).
+
+    Raises:
+        UserError: Not a ViT of the installed timm, or weights that cannot be had or read.
+    """
+    asked, _, local = name.partition(":")
+    known = [spelling for spelling in _spellings(asked) if timm.is_model(spelling)]
+    if not known:
+        near = difflib.get_close_matches(asked, timm.list_models("vit_*"), n=3, cutoff=0.4)
+        raise UserError(f"timm {timm.__version__} has no model {asked}: use {TINY_NAME} or one like {', '.join(near)}.")
+    model_name = known[0]
+    path = weights.existing_file(name, Path(local).expanduser()) if local else None
+    if path is None:
+        model, space = _download(model_name), f"timm/{_spellings(asked)[-1]}"
+    else:
+        model, space = timm.create_model(model_name), f"timm/{asked}/{path.stem}-{weights.file_digest(path)}"
+    if not isinstance(model, VisionTransformer):
+        raise UserError(f"{asked} is a {type(model).__name__}, not a vision transformer: use one such as {TINY_NAME}.")
+    model.reset_classifier(0)
+    if path is not None:
+        state = {key: value for key, value in weights.load_weights(path).items() if not key.startswith("head.")}
+        try:
+            model.load_state_dict(state)
+        except RuntimeError as error:
+            raise UserError(f"{path} does not fit {model_name}: pass weights of that model.") from error
+    return VitPatchEncoder(model, space, device, weights.bf16_is_faster(device))
+
+
+def _spellings(name: str) -> list[str]:
+    """The name as given, with timm 0.6's joint and, last, with timm 1.x's (`.` before the tag)."""
+    joined = name.replace(".", "_")
+    return [name, joined, joined.removesuffix("_dino") + ".dino" if joined.endswith("_dino") else name]
+
+
+def _download(model_name: str) -> VisionTransformer:
+    """A timm model with its published weights: from a cache, else downloaded."""
+    url = timm.create_model(model_name).default_cfg.get("url") or ""
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / os.path.basename(url)
+    # timm reads the hub's variable only for weights that lie on the hub.
+    if url and weights.hub_is_offline() and not cached.is_file():
+        raise weights.missing_weights(model_name, model_name, "the patch encoder", TINY_NAME, "HF_HUB_OFFLINE is set")
+    try:
+        with weights.network_timeout():
+            return timm.create_model(model_name, pretrained=True)
+    except Exception as error:  # timm, the hub and urllib have dozens of network errors, none of them ours to mend.
+        cause = type(error).__name__
+        raise weights.missing_weights(model_name, model_name, "the patch encoder", TINY_NAME, cause) from error

@@ -1,0 +1,91 @@
+"""Where pretrained weights come from, and what is said when they cannot be had."""
+
+import hashlib
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ovs3d.errors import UserError
+
+NETWORK_TIMEOUT = 10.0
+"""Seconds without an answer after which a download counts as impossible."""
+
+
+def file_digest(path: Path) -> str:
+    """First 12 hexadecimal digits of the file's SHA-256: two files of one name never share an embedding space."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+
+
+def hub_is_offline() -> bool:
+    """Whether the user forbade downloads through `HF_HUB_OFFLINE`, the variable of the Hugging Face hub."""
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
+
+
+def missing_weights(weights: str, model: str, option: str, tiny: str, cause: str) -> UserError:
+    """The sentence for weights that are neither on this machine nor downloadable.
+
+    Args:
+        weights: What is missing, as the user named it.
+        model: Name of the architecture, for the local form `MODEL:/path/to/file`.
+        option: How the user asks for another encoder, such as `--encoder`.
+        tiny: Name of the bundled encoder that needs no download.
+        cause: What the attempt ended with, a few words.
+    """
+    return UserError(
+        f"The weights {weights} are not on this machine and could not be downloaded ({cause}): download them on a "
+        f"connected machine and pass {model}:/path/to/file, or point HF_HOME at a folder that holds them; "
+        f"{option} {tiny} works offline but knows coloured, patterned solids in rooms only."
+    )
+
+
+def existing_file(name: str, path: Path) -> Path:
+    """`path` itself when it is a file.
+
+    Raises:
+        UserError: There is no such file.
+    """
+    if not path.is_file():
+        raise UserError(f"There is no weights file {path} (from the encoder name {name}): correct the path.")
+    return path
+
+
+def load_weights(path: Path) -> dict[str, Tensor]:
+    """State dictionary of a `.safetensors` or PyTorch file, read without executing anything stored in it.
+
+    Raises:
+        UserError: The file is damaged or holds no state dictionary.
+    """
+    from safetensors.torch import load_file
+
+    try:
+        state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+    except Exception as error:  # Each format has its own errors for a damaged file; the user's mend is the same.
+        raise UserError(f"{path} is not a readable weights file ({error}): save its state dictionary again.") from error
+    state = state.get("state_dict", state) if isinstance(state, dict) else None
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise UserError(f"{path} holds no state dictionary: save it with torch.save(model.state_dict(), path).")
+    return {name.removeprefix("module."): value for name, value in state.items()}
+
+
+@contextmanager
+def network_timeout(seconds: float = NETWORK_TIMEOUT) -> Iterator[None]:
+    """Gives every socket opened inside a time limit, so that a dead network is an error and not a wait."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def bf16_is_faster(device: torch.device) -> bool:
+    """Whether bfloat16 autocast pays on this device: CUDA from Ampere on, and x86 processors with AMX tiles."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device)[0] >= 8
+    return device.type == "cpu" and torch.cpu._is_amx_tile_supported()

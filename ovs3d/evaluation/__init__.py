@@ -1,0 +1,1 @@
+"""Numbers and figures: metrics, reports and pictures of a segmentation against its labels."""

@@ -1,0 +1,131 @@
+"""Segmentation and image metrics. Labels and predictions are class indices; label -1 is ignored.
+
+`ConfusionMatrix` is the project's own protocol, over all held-out pixels together. `PaperScore` is the protocol of
+3D-OVS (arXiv 2305.14093), kept apart under its own names.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+class ConfusionMatrix:
+    """Counts of (label, prediction) over all labelled pixels of all updates.
+
+    A pixel with label -1 is ignored. A pixel with prediction -1 (nothing predicted) is an error of its true class.
+    """
+
+    def __init__(self, class_names: Sequence[str]) -> None:
+        self.class_names = tuple(class_names)
+        classes = len(self.class_names)
+        # Rows are labels, columns are predictions; the last column counts pixels without a prediction.
+        self.counts = torch.zeros(classes, classes + 1, dtype=torch.int64)
+
+    def update(self, predicted: Int[Tensor, "h w"], label: Int[Tensor, "h w"]) -> None:
+        """Adds one view.
+
+        Raises:
+            ValueError: an index is below -1 or not below the number of classes.
+        """
+        classes = len(self.class_names)
+        for name, indices in (("predicted", predicted), ("label", label)):
+            _check_range(name, indices, classes)
+        labelled = label >= 0
+        rows = label[labelled].long().cpu()
+        columns = predicted[labelled.to(predicted.device)].long().cpu()
+        columns = torch.where(columns < 0, classes, columns)
+        counts = torch.bincount(rows * (classes + 1) + columns, minlength=self.counts.numel())
+        self.counts += counts.view_as(self.counts)
+
+    def summary(self) -> dict:
+        """The metrics in [0, 1] as Python floats; NaN where nothing was labelled.
+
+        `iou` and `recall` are per class name; a class without a labelled pixel has NaN there, is left out of `miou` and
+        `macc` and is listed under `absent`. Pixels predicted as an absent class are errors of their true class.
+        `fwiou` is the IoU weighted by the class's share of labelled pixels.
+        """
+        counts = self.counts.double()
+        hits, labelled = counts.diagonal(), counts.sum(dim=1)
+        predicted = counts[:, :-1].sum(dim=0)
+        total = labelled.sum()
+        present = labelled > 0
+        iou = torch.where(present, hits / (labelled + predicted - hits), torch.nan)
+        recall = torch.where(present, hits / labelled, torch.nan)
+        return {
+            "miou": iou[present].mean().item(),
+            "macc": recall[present].mean().item(),
+            "fwiou": ((labelled * iou)[present].sum() / total).item(),
+            "pixel_accuracy": (hits.sum() / total).item(),
+            "iou": dict(zip(self.class_names, iou.tolist(), strict=True)),
+            "recall": dict(zip(self.class_names, recall.tolist(), strict=True)),
+            "absent": [name for name, there in zip(self.class_names, present.tolist(), strict=True) if not there],
+            "labelled_pixels": int(total.item()),
+        }
+
+
+class PaperScore:
+    """mIoU and accuracy as the authors of 3D-OVS (arXiv 2305.14093) compute them, for comparison with their tables.
+
+    The IoU of every (view, class) is that of two masks over all pixels of the view, sklearn's `jaccard_score`: a class
+    absent from a view's labels counts 0, whether it is predicted there or not (sklearn warns and gives 0 for two empty
+    masks). Unlabelled pixels belong to no mask, so that predicting a class there is an error.
+    """
+
+    def __init__(self, class_names: Sequence[str]) -> None:
+        self.class_names = tuple(class_names)
+        self._iou: list[list[float]] = []
+        self._hits = 0
+        self._pixels = 0
+
+    def update(self, predicted: Int[Tensor, "h w"], label: Int[Tensor, "h w"]) -> None:
+        """Adds one view.
+
+        Raises:
+            ValueError: an index is below -1 or not below the number of classes.
+        """
+        for name, indices in (("predicted", predicted), ("label", label)):
+            _check_range(name, indices, len(self.class_names))
+        predicted, label = predicted.cpu(), label.cpu()
+        row = []
+        for index in range(len(self.class_names)):
+            union = ((predicted == index) | (label == index)).sum().item()
+            both = ((predicted == index) & (label == index)).sum().item()
+            row.append(both / union if union > 0 else 0.0)
+        self._iou.append(row)
+        self._hits += int(((predicted == label) & (label >= 0)).sum().item())
+        self._pixels += label.numel()
+
+    def summary(self) -> dict:
+        """`miou_paper`: mean over all (view, class); `accuracy_paper`: hits over all pixels; NaN without a view."""
+        values = [value for row in self._iou for value in row]
+        return {
+            "miou_paper": sum(values) / len(values) if len(values) > 0 else math.nan,
+            "accuracy_paper": self._hits / self._pixels if self._pixels > 0 else math.nan,
+        }
+
+
+def _check_range(name: str, indices: Int[Tensor, "h w"], classes: int) -> None:
+    if indices.numel() == 0:
+        return
+    lowest, highest = int(indices.min()), int(indices.max())
+    if lowest < -1 or highest >= classes:
+        raise ValueError(f"{name} must hold -1 or 0..{classes - 1}. Got: {lowest}..{highest}.")
+
+
+def psnr(rendered: Float[Tensor, "h w 3"], photo: Float[Tensor, "h w 3"]) -> float:
+    """Peak signal-to-noise ratio in dB of images in [0, 1]; infinite for equal images."""
+    error = torch.mean((rendered.double() - photo.double()) ** 2).item()
+    return -10.0 * math.log10(error) if error > 0 else math.inf
+
+
+def ssim(rendered: Float[Tensor, "h w 3"], photo: Float[Tensor, "h w 3"]) -> float:
+    """Structural similarity of images in [0, 1] (Gaussian window of 11 pixels, sigma 1.5, data range 1), at most 1."""
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    first, second = (image.float().permute(2, 0, 1)[None] for image in (rendered, photo))
+    value = structural_similarity_index_measure(first, second, data_range=1.0)
+    assert isinstance(value, Tensor)
+    return value.item()

@@ -1,0 +1,86 @@
+"""The radiance field: density and colour, and the dense proposal grid that tells where to sample it."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ovs3d.field.planes import Planes
+from ovs3d.rendering import contract
+
+GEOMETRY_DIM = 15
+
+
+class TruncatedExp(torch.autograd.Function):
+    """exp whose gradient is clamped, so that one overshooting density cannot destroy a run (Instant-NGP)."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return torch.exp(x.clamp(max=15.0))
+
+    @staticmethod
+    def backward(ctx, *gradients):
+        (x,) = ctx.saved_tensors
+        return gradients[0] * torch.exp(x.clamp(-15.0, 15.0))
+
+
+def density_activation(x: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+    """Density per scene unit from a raw output; 0 gives 1/e."""
+    return TruncatedExp.apply(x - 1.0)  # pyright: ignore[reportReturnType]
+
+
+def spherical_harmonics(directions: Float[Tensor, "n 3"]) -> Float[Tensor, "n 9"]:
+    """Real spherical harmonics of degrees 0 to 2 of unit vectors, without their constants."""
+    x, y, z = directions.unbind(-1)
+    one = torch.ones_like(x)
+    return torch.stack([one, x, y, z, x * y, y * z, x * z, x * x - y * y, 3.0 * z * z - 1.0], dim=-1)
+
+
+class ProposalGrid(nn.Module):
+    """Density on a dense grid over contracted space; coarse, and cheap enough to sample everywhere on a ray."""
+
+    def __init__(self, resolution: int) -> None:
+        super().__init__()
+        self.grid = nn.Parameter(torch.zeros(1, 1, resolution, resolution, resolution))
+
+    def forward(self, points: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n"]:
+        """Density of world-space `points`, per scene unit."""
+        where = contract(points).reshape(1, 1, 1, -1, 3)
+        raw = nn.functional.grid_sample(self.grid, where, padding_mode="border", align_corners=True)
+        return density_activation(raw.reshape(points.shape[:-1]))
+
+
+class RadianceField(nn.Module):
+    """Density and colour of points in contracted space, from plane features and two small networks.
+
+    Args:
+        resolutions: of the planes.
+        channels: per plane resolution.
+        hidden: width of both networks.
+    """
+
+    def __init__(self, resolutions: tuple[int, ...], channels: int, hidden: int) -> None:
+        super().__init__()
+        self.planes = Planes(resolutions, channels)
+        self.geometry = nn.Sequential(
+            nn.Linear(self.planes.dim, hidden), nn.ReLU(), nn.Linear(hidden, 1 + GEOMETRY_DIM)
+        )
+        self.colour = nn.Sequential(
+            nn.Linear(GEOMETRY_DIM + self.planes.dim + 9, hidden), nn.ReLU(),
+            nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 3), nn.Sigmoid(),
+        )  # fmt: skip
+
+    def density(self, points: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n"]:
+        """Density of world-space `points`, per scene unit."""
+        raw = self.geometry(self.planes(contract(points.reshape(-1, 3))))
+        return density_activation(raw[:, 0]).reshape(points.shape[:-1])
+
+    def forward(
+        self, points: Float[Tensor, "*n 3"], directions: Float[Tensor, "*n 3"]
+    ) -> tuple[Float[Tensor, "*n"], Float[Tensor, "*n 3"]]:
+        """Density per scene unit and RGB in [0, 1] of world-space `points` seen along unit `directions`."""
+        features = self.planes(contract(points.reshape(-1, 3)))
+        raw = self.geometry(features)
+        harmonics = spherical_harmonics(directions.reshape(-1, 3))
+        colour = self.colour(torch.cat([raw[:, 1:], features, harmonics], dim=-1))
+        return density_activation(raw[:, 0]).reshape(points.shape[:-1]), colour.reshape(points.shape)

@@ -1,0 +1,87 @@
+"""The semantic field: what every 3D point says, and the selection volume that tells at which scale to listen."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ovs3d.field.planes import Planes
+from ovs3d.rendering import composite, contract
+
+
+@dataclass(frozen=True)
+class RaySemantics:
+    """What the semantic field renders for a batch of rays; heads that the run lacks are None."""
+
+    features: Float[Tensor, "rays dim"]
+    """In the embedding space of the classes' texts, not normalised."""
+    patch_features: Float[Tensor, "rays patch_dim"] | None
+    """In the space of the patch encoder (DINO), not normalised."""
+    selection: Float[Tensor, "rays scales"]
+    """Softmax over scales."""
+
+
+def head(dim_in: int, hidden: int, dim_out: int) -> nn.Sequential:
+    """The decoder of one space: runs once per ray, on the composited latent."""
+    return nn.Sequential(
+        nn.Linear(dim_in, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, dim_out)
+    )
+
+
+class SemanticField(nn.Module):
+    """Latents and scale selection at 3D points, composited along rays and decoded once per ray.
+
+    3D-OVS (arXiv 2305.14093) decodes a 512-d feature at every sample; here a small latent is composited first. The
+    selection volume is theirs: a sigmoid per sample, composited, then a softmax over scales per ray.
+
+    Args:
+        resolutions: of the latent planes.
+        channels: per plane resolution; the latent has `channels * len(resolutions)` numbers.
+        hidden: width of the decoders.
+        scales: number of levels that the teacher offers.
+        feature_dim: of the embedding space of the texts.
+        patch_dim: of the patch encoder's space; 0 leaves that head out.
+        sharpness: factor of the composited selection before its softmax; 1 is the authors'.
+    """
+
+    def __init__(
+        self,
+        resolutions: tuple[int, ...],
+        channels: int,
+        hidden: int,
+        scales: int,
+        feature_dim: int,
+        patch_dim: int,
+        sharpness: float,
+    ) -> None:
+        super().__init__()
+        self.sharpness = sharpness
+        self.latent = Planes(resolutions, channels)
+        self.feature_head = head(self.latent.dim, hidden, feature_dim)
+        self.patch_head = head(self.latent.dim, hidden, patch_dim) if patch_dim > 0 else None
+        self.selection_planes = Planes((128,), 8)
+        self.selection_layer = nn.Linear(self.selection_planes.dim, scales)
+        nn.init.zeros_(self.selection_layer.weight)  # Every scale counts the same at first.
+        nn.init.zeros_(self.selection_layer.bias)
+
+    def forward(
+        self, points: Float[Tensor, "rays samples 3"], weights: Float[Tensor, "rays samples"]
+    ) -> RaySemantics:
+        """Renders the semantics of rays from world-space `points` and their rendering `weights` (detached)."""
+        return self.render(contract(points), weights)
+
+    def render(
+        self, contracted: Float[Tensor, "rays samples 3"], weights: Float[Tensor, "rays samples"]
+    ) -> RaySemantics:
+        """As `forward`, from points in contracted space, coordinates in [-1, 1]."""
+        rays, samples, _ = contracted.shape
+        flat = contracted.reshape(-1, 3)
+        latent = composite(weights, self.latent(flat).reshape(rays, samples, -1))
+        votes = torch.sigmoid(self.selection_layer(self.selection_planes(flat)))
+        selection = composite(weights, votes.reshape(rays, samples, -1))
+        return RaySemantics(
+            features=self.feature_head(latent),
+            patch_features=self.patch_head(latent) if self.patch_head is not None else None,
+            selection=torch.softmax(self.sharpness * selection, dim=-1),
+        )

@@ -1,0 +1,308 @@
+"""The model as the host sees it: a radiance field, and after its stage a semantic field on frozen geometry."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from nerfstudio.cameras.rays import RayBundle
+from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
+from nerfstudio.models.base_model import Model, ModelConfig
+from nerfstudio.utils import colormaps
+from torch import Tensor
+from torch.nn import Parameter
+
+from ovs3d import losses, rendering
+from ovs3d.evaluation.metrics import ConfusionMatrix, PaperScore, psnr, ssim
+from ovs3d.field.radiance import ProposalGrid, RadianceField
+from ovs3d.field.semantic import RaySemantics, SemanticField
+from ovs3d.palette import class_colours
+from ovs3d.relevancy import normalise_relevancy, relevancy, select_features, selected_relevancy
+
+
+@dataclass
+class LossWeights:
+    """Factors of the losses; 0 leaves one out."""
+
+    interlevel: float = 0.1
+    """Proposal against field."""
+    distortion: float = 1e-3
+    """Compactness of the weights along a ray."""
+    feature: float = 1.0
+    """Rendered feature against the selected teacher feature."""
+    patch_feature: float = 1.0
+    """Rendered patch feature (DINO head) against the patch encoder's."""
+    rda: float = 1.0
+    """Relevancy-distribution alignment."""
+    fda_positive: float = 1.0
+    """Feature-distribution alignment, pairs that DINO finds alike (the authors: 200)."""
+    fda_negative: float = 1.0
+    """Feature-distribution alignment, pairs that DINO finds different (the authors: 0.18 to 0.35)."""
+
+
+@dataclass
+class OVS3DModelConfig(ModelConfig):
+    """Sizes, stages and losses of the model."""
+
+    _target: type = field(default_factory=lambda: OVS3DModel)
+    enable_collider: bool = False
+    eval_num_rays_per_chunk: int = 8192
+    classes: tuple[str, ...] = ()
+    """Names of the classes; set by the top-level --classes."""
+    scales: int = 3
+    """Levels of the text teacher; set from the teacher."""
+    feature_dim: int = 512
+    """Size of the texts' embedding space; set from the encoder."""
+    patch_dim: int = 384
+    """Size of the patch encoder's space, 0 without one; set from the teachers."""
+    geometry_steps: int = 10_000
+    """Steps of the geometry stage; set by the top-level --geometry-steps."""
+    near: float = 0.05
+    """Least distance of samples from the camera, in scene units (the cameras span about 2)."""
+    far: float = 100.0
+    """Greatest distance of samples."""
+    proposal_resolution: int = 128
+    """Cells along a side of the dense proposal grid."""
+    proposal_samples: int = 64
+    """Samples per ray of the proposal grid."""
+    field_samples: int = 24
+    """Samples per ray of the radiance field."""
+    plane_resolutions: tuple[int, ...] = (128, 512)
+    """Cells along a side of the radiance planes."""
+    plane_channels: int = 16
+    """Channels per plane and resolution of the radiance field."""
+    hidden_dim: int = 64
+    """Width of the radiance networks."""
+    latent_resolutions: tuple[int, ...] = (64, 128, 256)
+    """Cells along a side of the latent planes."""
+    latent_channels: int = 16
+    """Channels per plane and resolution of the latent."""
+    head_dim: int = 128
+    """Width of the decoders."""
+    kept_samples: int = 8
+    """Heaviest samples per ray that the semantic stage sees."""
+    normalise_per_view: bool = False
+    """Normalise relevancy over each view (the authors) instead of over the scene."""
+    selection: bool = True
+    """Learn the selection volume; without it every scale counts the same."""
+    selection_sharpness: float = 1.0
+    """Factor of the composited selection before its softmax."""
+    rendered_temperature: float = 0.1
+    """Of the rendered distribution in RDA."""
+    selected_temperature: float = 0.1
+    """Of the teacher's distribution in RDA."""
+    fda_temperature: float = 0.1
+    """Of the rendered distribution in FDA (the authors: 0.2)."""
+    fda_shift: float = 0.7
+    """DINO cosine above which two rays should agree."""
+    fda_pairs: int = 4096
+    """Random pairs per patch of FDA."""
+    loss_weights: LossWeights = field(default_factory=LossWeights)
+
+
+class OVS3DModel(Model):
+    """Stage 1 trains density and colour, stage 2 the semantic field on cached samples of the frozen geometry."""
+
+    config: OVS3DModelConfig
+
+    def populate_modules(self) -> None:
+        """Builds both fields and the buffers that a run needs to be evaluated without any encoder."""
+        super().populate_modules()
+        config = self.config
+        self.proposal = ProposalGrid(config.proposal_resolution)
+        self.radiance = RadianceField(config.plane_resolutions, config.plane_channels, config.hidden_dim)
+        self.semantic = SemanticField(
+            config.latent_resolutions,
+            config.latent_channels,
+            config.head_dim,
+            config.scales,
+            config.feature_dim,
+            config.patch_dim,
+            config.selection_sharpness,
+        )
+        classes = len(config.classes)
+        self.register_buffer("text", torch.zeros(classes, config.feature_dim))
+        self.text: Tensor
+        self.register_buffer("colours", torch.from_numpy(class_colours(classes)) / 255.0, persistent=False)
+        self.colours: Tensor
+        self.relevancy_range: Tensor | None = None  # [2, views, scales, classes], known only while training.
+        self.step = 0
+        self.confusion = ConfusionMatrix(config.classes)
+        self.paper_score = PaperScore(config.classes)
+
+    @property
+    def in_semantics(self) -> bool:
+        """Whether the geometry stage is over."""
+        return self.step >= self.config.geometry_steps
+
+    def get_param_groups(self) -> dict[str, list[Parameter]]:
+        """Parameters by optimizer."""
+        return {
+            "proposal": list(self.proposal.parameters()),
+            "planes": list(self.radiance.planes.parameters()),
+            "networks": [*self.radiance.geometry.parameters(), *self.radiance.colour.parameters()],
+            "semantic_planes": [*self.semantic.latent.parameters(), *self.semantic.selection_planes.parameters()],
+            "semantic_heads": [p for name, p in self.semantic.named_parameters() if "planes" not in name and "latent" not in name],
+        }  # fmt: skip
+
+    def update_to_step(self, step: int) -> None:
+        """Called when a checkpoint of `step` is loaded; its state is that after `step`."""
+        self.step = step + 1
+
+    def set_step(self, step: int) -> None:
+        """Called before every training step."""
+        self.step = step
+
+    def get_training_callbacks(self, training_callback_attributes: TrainingCallbackAttributes) -> list[TrainingCallback]:
+        """Keeps `step` current."""
+        return [TrainingCallback([TrainingCallbackLocation.BEFORE_TRAIN_ITERATION], func=self.set_step)]
+
+    def sample(
+        self, rays: RayBundle
+    ) -> tuple[Float[Tensor, "rays samples+1"], Float[Tensor, "rays bins+1"], Float[Tensor, "rays bins"]]:
+        """Spacing borders of the field's samples, and the proposal's borders and weights."""
+        config, count = self.config, len(rays)
+        bounds = torch.tensor([config.near, config.far], device=self.device)
+        low, high = rendering.distance_to_spacing(bounds)
+        unit = torch.linspace(0.0, 1.0, config.proposal_samples + 1, device=self.device).expand(count, -1)
+        if self.training:
+            unit = (unit + (torch.rand(count, 1, device=self.device) - 0.5) / config.proposal_samples).clamp(0.0, 1.0)
+        edges = (low + (high - low) * unit).contiguous()
+        points, deltas = self.place(rays, edges)
+        weights = rendering.render_weights(self.proposal(points), deltas)
+        jitter = torch.rand(count, 1, device=self.device) if self.training else None
+        sharpness = min(1.0, 0.1 + self.step / 500)  # Flat at first, so that no region starves before it is known.
+        return rendering.sample_pdf(edges, weights.detach() ** sharpness, config.field_samples, jitter), edges, weights
+
+    def place(
+        self, rays: RayBundle, edges: Float[Tensor, "rays samples+1"]
+    ) -> tuple[Float[Tensor, "rays samples 3"], Float[Tensor, "rays samples"]]:
+        """World-space middles and lengths of the intervals between spacing `edges`."""
+        distances = rendering.spacing_to_distance(edges)
+        middles = 0.5 * (distances[:, 1:] + distances[:, :-1])
+        points = rays.origins[:, None] + rays.directions[:, None] * middles[..., None]
+        return points, distances[:, 1:] - distances[:, :-1]
+
+    def get_outputs(self, ray_bundle: RayBundle) -> dict[str, Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Renders rays; in stage 2 of training, the semantics of cached samples that the bundle carries."""
+        if "points" in ray_bundle.metadata:
+            points = ray_bundle.metadata["points"].unflatten(1, (-1, 3))
+            return {"semantics": self.semantic.render(points, ray_bundle.metadata["weights"])}
+        edges, proposal_edges, proposal_weights = self.sample(ray_bundle)
+        points, deltas = self.place(ray_bundle, edges)
+        directions = ray_bundle.directions[:, None].expand_as(points)
+        density, colour = self.radiance(points, directions)
+        weights = rendering.render_weights(density, deltas)
+        accumulation = weights.sum(dim=-1, keepdim=True)
+        outputs: dict[str, Any] = {
+            "rgb": rendering.composite(weights, colour) + 0.5 * (1.0 - accumulation),
+            "accumulation": accumulation,
+        }
+        distances = rendering.spacing_to_distance(edges)
+        outputs["depth"] = rendering.median_depth(weights.detach(), 0.5 * (distances[:, 1:] + distances[:, :-1]))[:, None]
+        if self.training:
+            levels = (edges, weights, proposal_edges, proposal_weights)
+            outputs["interlevel"] = rendering.interlevel_loss(*levels)
+            outputs["distortion"] = rendering.distortion_loss(edges, weights)
+        elif self.in_semantics:
+            outputs.update(self.semantic_outputs(points, weights))
+        return outputs
+
+    def semantic_outputs(
+        self, points: Float[Tensor, "rays samples 3"], weights: Float[Tensor, "rays samples"]
+    ) -> dict[str, Tensor]:
+        """What the host may show of the semantics: `segmentation` in class colours and `class_id` as a float."""
+        kept, indices = rendering.heaviest_samples(weights, self.config.kept_samples)
+        kept_points = points.gather(1, indices[..., None].expand(-1, -1, 3))
+        semantics = self.semantic(kept_points, kept)
+        scores = relevancy(semantics.features, self.text)
+        best = scores.argmax(dim=-1)
+        return {"segmentation": self.colours[best], "class_id": best[:, None].float(), "class_scores": scores}
+
+    @torch.no_grad()
+    def heaviest(self, rays: RayBundle) -> tuple[Float[Tensor, "rays samples 3"], Float[Tensor, "rays samples"]]:
+        """Contracted points and weights of the heaviest samples of rays, for the sample table."""
+        edges, _, _ = self.sample(rays)
+        points, deltas = self.place(rays, edges)
+        weights = rendering.render_weights(self.radiance.density(points), deltas)
+        kept, indices = rendering.heaviest_samples(weights, self.config.kept_samples)
+        return rendering.contract(points.gather(1, indices[..., None].expand(-1, -1, 3))), kept
+
+    def get_metrics_dict(self, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
+        """PSNR of the batch in stage 1; the mean share of each scale in stage 2."""
+        if "semantics" in outputs:
+            shares = outputs["semantics"].selection.mean(dim=0)
+            return {f"selection_{scale}": share for scale, share in enumerate(shares)}
+        error = (outputs["rgb"] - batch["image"].to(self.device)).square().mean()
+        return {"psnr": -10.0 * torch.log10(error)}
+
+    def get_loss_dict(
+        self, outputs: dict[str, Any], batch: dict[str, Any], metrics_dict: dict[str, Any] | None = None
+    ) -> dict[str, Tensor]:
+        """Losses of the present stage."""
+        if "semantics" in outputs:
+            return self.semantic_losses(outputs["semantics"], batch)
+        weights = self.config.loss_weights
+        loss = {"rgb": (outputs["rgb"] - batch["image"][..., :3].to(self.device)).square().mean()}
+        if self.training:
+            loss["interlevel"] = weights.interlevel * outputs["interlevel"]
+            loss["distortion"] = weights.distortion * outputs["distortion"]
+        return loss
+
+    def semantic_losses(self, rendered: RaySemantics, batch: dict[str, Any]) -> dict[str, Tensor]:
+        """Feature, RDA, patch-feature and FDA losses; the first two see random rays, the last whole patches."""
+        config, weights = self.config, self.config.loss_weights
+        features, valid = batch["features"], batch["features_valid"]
+        selection = rendered.selection if config.selection else torch.full_like(rendered.selection, 1.0 / config.scales)
+        any_valid = valid.any(dim=-1)
+        target = select_features(features, selection, valid)
+        scores = relevancy(rendered.features, self.text)
+        loss = {"feature": weights.feature * losses.feature_loss(rendered.features, target, any_valid)}
+        assert self.relevancy_range is not None
+        low, high = self.relevancy_range[:, batch["views"]]
+        normalised = normalise_relevancy(relevancy(features, self.text), low, high)
+        selected = selected_relevancy(normalised, selection, valid)
+        loss["rda"] = weights.rda * losses.rda_loss(
+            scores, selected, any_valid, config.rendered_temperature, config.selected_temperature
+        )
+        if rendered.patch_features is not None:
+            patch = batch["patch_features"]
+            loss["patch_feature"] = weights.patch_feature * losses.distillation_loss(
+                rendered.patch_features, patch, batch["patch_valid"]
+            )
+            tokens, first = batch["patch_tokens"], batch["random_rays"]
+            if tokens > 0:
+                log_probs = torch.log_softmax(scores[first:] / config.fda_temperature, dim=-1)
+                positive, negative = losses.fda_loss(
+                    log_probs.unflatten(0, (-1, tokens)),
+                    patch[first:].unflatten(0, (-1, tokens)),
+                    config.fda_shift,
+                    batch["patch_valid"][first:].unflatten(0, (-1, tokens)),
+                    n_pairs=config.fda_pairs,
+                )
+                loss["fda_positive"] = weights.fda_positive * positive
+                loss["fda_negative"] = weights.fda_negative * negative
+        return loss
+
+    def get_image_metrics_and_images(
+        self, outputs: dict[str, Tensor], batch: dict[str, Any]
+    ) -> tuple[dict[str, float], dict[str, Tensor]]:
+        """PSNR and SSIM of a held-out view; its labels, if any, are counted into the confusion matrix."""
+        photo = batch["image"][..., :3].to(outputs["rgb"].device)
+        rendered = outputs["rgb"].clamp(0.0, 1.0)
+        metrics = {"psnr": psnr(rendered, photo), "ssim": ssim(rendered, photo)}
+        images = {
+            "img": torch.cat([photo, rendered], dim=1),
+            "depth": colormaps.apply_depth_colormap(outputs["depth"], accumulation=outputs["accumulation"]),
+        }
+        if "segmentation" in outputs:
+            images["segmentation"] = outputs["segmentation"]
+            if "labels" in batch:
+                predicted = outputs["class_id"][..., 0].long().cpu()
+                self.count(predicted, batch["labels"].cpu())
+        return metrics, images
+
+    def count(self, predicted: Int[Tensor, "h w"], labels: Int[Tensor, "h w"]) -> None:
+        """Adds a view to both scores."""
+        self.confusion.update(predicted, labels)
+        self.paper_score.update(predicted, labels)

@@ -1,0 +1,88 @@
+"""The host's pipeline with what lies between the stages, and mIoU in `ns-eval`."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from nerfstudio.pipelines.base_pipeline import VanillaPipeline, VanillaPipelineConfig
+from nerfstudio.utils.rich_utils import CONSOLE
+from torch import Tensor
+
+from ovs3d.data.datamanager import OVS3DDataManager, OVS3DDataManagerConfig
+from ovs3d.evaluation.metrics import ConfusionMatrix, PaperScore
+from ovs3d.field.samples import SampleTable, build_table
+from ovs3d.model import OVS3DModel, OVS3DModelConfig
+
+
+@dataclass
+class OVS3DPipelineConfig(VanillaPipelineConfig):
+    """Configuration of the pipeline."""
+
+    _target: type = field(default_factory=lambda: OVS3DPipeline)
+    datamanager: OVS3DDataManagerConfig = field(default_factory=OVS3DDataManagerConfig)
+    model: OVS3DModelConfig = field(default_factory=OVS3DModelConfig)
+    prompts: tuple[tuple[str, ...], ...] = ()
+    """Texts of every class, averaged; set by the top-level --classes."""
+    seed: int = 0
+    """Of the sample table; set from the machine's seed."""
+
+
+class OVS3DPipeline(VanillaPipeline):
+    """Starts the semantic stage when its step comes, and averages mIoU over all held-out views."""
+
+    config: OVS3DPipelineConfig
+    datamanager: OVS3DDataManager
+    model: OVS3DModel  # pyright: ignore[reportIncompatibleMethodOverride]
+
+    def get_train_loss_dict(self, step: int) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+        """Host's step; the first one of the semantic stage freezes geometry and draws the sample table."""
+        if self.model.in_semantics and self.datamanager.samples is None:
+            self.start_semantics()
+        return super().get_train_loss_dict(step)
+
+    @torch.no_grad()
+    def start_semantics(self) -> None:
+        """Embeds the classes, finds the relevancy ranges and renders the sample table."""
+        from ovs3d.teachers.text import embed_classes
+
+        model, bank = self.model, self.datamanager.bank
+        assert bank is not None
+        text = embed_classes(self.config.datamanager, self.config.prompts, bank.text_store.meta.space)
+        model.text.copy_(text)
+        model.relevancy_range = bank.relevancy_range(text, model.config.normalise_per_view).to(model.device)
+        CONSOLE.log("Geometry is frozen; caching the samples of the training rays")
+        self.model.eval()
+        self.datamanager.start_semantics(self.draw_table)
+        self.model.train()
+
+    def draw_table(self, lattice: tuple[int, int], random_rays: int) -> SampleTable:
+        """The sample table of the training views."""
+
+        def sample_rays(
+            views: Int[Tensor, " rays"], uv: Float[Tensor, "rays 2"]
+        ) -> tuple[Float[Tensor, "rays samples 3"], Float[Tensor, "rays samples"]]:
+            return self.model.heaviest(self.datamanager.rays_at(views, uv))
+
+        generator = torch.Generator().manual_seed(self.config.seed)
+        return build_table(sample_rays, len(self.datamanager.train_dataset), random_rays, lattice, generator)
+
+    def get_average_eval_image_metrics(
+        self, step: int | None = None, output_path: Path | None = None, get_std: bool = False
+    ) -> dict[str, Any]:
+        """Host's averages, and segmentation scores over all held-out pixels together where there are labels."""
+        model = self.model
+        model.confusion, model.paper_score = ConfusionMatrix(model.config.classes), PaperScore(model.config.classes)
+        metrics = super().get_average_eval_image_metrics(step, output_path, get_std)
+        if model.confusion.total > 0:
+            metrics.update(flat_scores(model.confusion.summary()))
+            metrics.update(model.paper_score.summary())
+        return metrics
+
+
+def flat_scores(summary: dict[str, Any]) -> dict[str, float]:
+    """The numbers of a confusion matrix's summary in one level, per-class IoU as `iou/<class>`."""
+    flat = {name: value for name, value in summary.items() if isinstance(value, float)}
+    flat.update({f"iou/{name}": value for name, value in summary["iou"].items() if isinstance(value, float)})
+    return flat

@@ -1,0 +1,98 @@
+"""What must be known, and right, before a run starts; raises `UserError` and writes nothing."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from ovs3d.cli.runs import find_run
+from ovs3d.data.classes import Classes, resolve_classes
+from ovs3d.data.datamanager import OVS3DDataManagerConfig
+from ovs3d.data.dataparser import OVS3DDataParserConfig
+from ovs3d.data.layouts import scene_folder
+from ovs3d.data.validation import validate_scene
+from ovs3d.errors import UserError
+from ovs3d.safe_yaml import load_config
+from ovs3d.teachers.bank import PATCH_TEACHERS
+from ovs3d.teachers.base import FeatureMeta, build_teacher
+from ovs3d.teachers.files import read_meta
+from ovs3d.teachers.text import embed_classes
+
+if TYPE_CHECKING:
+    from ovs3d.model import OVS3DModel
+    from ovs3d.trainer import OVS3DTrainerConfig
+
+GEOMETRY_PARTS = ("proposal.", "radiance.")
+
+
+def read_classes(manager: OVS3DDataManagerConfig, words: tuple[str, ...]) -> Classes:
+    """The asked classes, and a check of the whole scene in passing."""
+    parser = manager.dataparser
+    data = manager.data or getattr(parser, "data", None)
+    if data is None or not Path(data).exists():
+        raise UserError(f"The data folder {data} does not exist; give --data DIR with a scene in it.")
+    classes = resolve_classes(words, scene_folder(Path(data)))
+    if isinstance(parser, OVS3DDataParserConfig):
+        parser.data = Path(data)
+        parser.classes = tuple(f"{name}: {' | '.join(texts)}" for name, texts in classes)
+        validate_scene(parser)
+    return classes
+
+
+def describe_teachers(
+    manager: OVS3DDataManagerConfig, prompts: tuple[tuple[str, ...], ...]
+) -> tuple[int, int, int]:
+    """(size of the text space, number of scales, size of the patch encoder's space or 0), texts checked against it."""
+    metas = {
+        name: read_meta(manager.features)
+        if name == "files" and manager.features is not None
+        else built_meta(name, manager.encoder, manager.patch_encoder)
+        for name in manager.teachers
+    }
+    texts = [meta for name, meta in metas.items() if name not in PATCH_TEACHERS]
+    if len(texts) != 1:
+        raise UserError(
+            f"--teachers {' '.join(manager.teachers)} names {len(texts)} teachers that words can be compared with; "
+            "name exactly one of clip-dense, clip-crops, files, and optionally dino."
+        )
+    embed_classes(manager, prompts, texts[0].space)
+    patch = [meta.dim for name, meta in metas.items() if name in PATCH_TEACHERS]
+    return texts[0].dim, len(texts[0].levels), patch[0] if len(patch) > 0 else 0
+
+
+@lru_cache
+def built_meta(name: str, encoder: str, patch_encoder: str) -> FeatureMeta:
+    """What a teacher of ours writes; loads its encoder once, which also shows that its weights are there."""
+    return build_teacher(name, encoder, patch_encoder).meta
+
+
+def read_geometry(run: Path) -> "tuple[Path, OVS3DTrainerConfig]":
+    """The `config.yml` and the configuration of the run whose geometry is to be used."""
+    from ovs3d.trainer import OVS3DTrainerConfig
+
+    path = find_run(run)
+    config = load_config(path)
+    if not isinstance(config, OVS3DTrainerConfig):
+        raise UserError(f"{path} is a run of {config.method_name}; --load-geometry takes a run of ovs3d.")
+    latest_checkpoint(path)
+    return path, config
+
+
+def latest_checkpoint(config_path: Path) -> Path:
+    """The newest checkpoint of a run."""
+    found = sorted((config_path.parent / "nerfstudio_models").glob("step-*.ckpt"))
+    if len(found) == 0:
+        raise UserError(f"{config_path.parent} has no checkpoint in nerfstudio_models; train the run first.")
+    return found[-1]
+
+
+def load_geometry_state(model: "OVS3DModel", config_path: Path) -> None:
+    """Copies density and colour of another run into `model`."""
+    state = torch.load(latest_checkpoint(config_path), map_location="cpu", weights_only=True)["pipeline"]
+    state = {name.removeprefix("_model.").removeprefix("module."): value for name, value in state.items()}
+    parts = {name: value for name, value in state.items() if name.startswith(GEOMETRY_PARTS)}
+    wanted = {name for name in model.state_dict() if name.startswith(GEOMETRY_PARTS)}
+    if set(parts) != wanted:
+        raise UserError(f"{config_path.parent} was trained with another backbone; its geometry cannot be used here.")
+    model.load_state_dict(parts, strict=False)

@@ -1,0 +1,148 @@
+"""How well a rendered or taught feature fits a word, and how the scales of a teacher are weighed per ray.
+
+Relevancy is the cosine similarity of a feature and a text embedding, in [-1, 1]. Normalised relevancy is the same
+number stretched to [0, 1] per (scale, class). The selection is a softmax over scales, per ray (arXiv 2305.14093,
+section 3.2).
+
+All functions here compute in float32, also under autocast and for half-precision input; float64 stays float64.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+# Below this length a vector has no direction worth the name. Features are of order one.
+SHORTEST = 1e-6
+
+
+def full_precision(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Runs `function` outside autocast, with every half-precision tensor argument lifted to float32."""
+
+    def lift(argument: object) -> object:
+        if isinstance(argument, Tensor) and argument.dtype in (torch.float16, torch.bfloat16):
+            return argument.float()
+        return argument
+
+    @functools.wraps(function)
+    def lifted(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        devices = [value.device.type for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
+        with torch.autocast(devices[0], enabled=False):
+            return function(*map(lift, args), **{name: lift(value) for name, value in kwargs.items()})  # pyright: ignore[reportCallIssue]
+
+    return lifted
+
+
+@full_precision
+def unit(vectors: Float[Tensor, "*n dim"]) -> Float[Tensor, "*n dim"]:
+    """Scales vectors to unit length along the last axis; a vector shorter than 1e-6 becomes zero, with zero gradient.
+
+    `torch.nn.functional.normalize` would hand a zero vector a gradient of 1e12 instead.
+    """
+    length = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
+    long_enough = length > SHORTEST
+    return torch.where(long_enough, vectors / torch.where(long_enough, length, 1.0), 0.0)
+
+
+@full_precision
+def relevancy(features: Float[Tensor, "*n dim"], text: Float[Tensor, "classes dim"]) -> Float[Tensor, "*n classes"]:
+    """Cosine similarity of every feature and every class, in [-1, 1] (arXiv 2305.14093, equation of r[s, c, p]).
+
+    Args:
+        features: of any length; a zero vector has relevancy zero to every class.
+        text: text embeddings of any length, in the same embedding space as `features`.
+    """
+    return unit(features) @ unit(text).T
+
+
+@full_precision
+def normalise_relevancy(
+    relevancies: Float[Tensor, "*n scales classes"],
+    low: Float[Tensor, "scales classes"],
+    high: Float[Tensor, "scales classes"],
+) -> Float[Tensor, "*n scales classes"]:
+    """Stretches relevancy to [0, 1] per (scale, class): (r - low) / (high - low), clamped; 0 where high == low.
+
+    The authors of arXiv 2305.14093 take low and high over the pixels of each view, so that a class absent from a view
+    still fills [0, 1] there. Give the range of all training views (`RelevancyRange`) to keep it low in that view.
+    """
+    extent = high - low
+    is_open = extent > 0
+    stretched = (relevancies - low) / torch.where(is_open, extent, 1.0)
+    return torch.where(is_open, stretched, 0.0).clamp(0.0, 1.0)
+
+
+class RelevancyRange:
+    """The lowest and the highest relevancy per (scale, class), gathered view by view."""
+
+    def __init__(self, scales: int, classes: int, device: torch.device | str = "cpu") -> None:
+        self._low = torch.full((scales, classes), torch.inf, device=device)
+        self._high = torch.full((scales, classes), -torch.inf, device=device)
+
+    @torch.no_grad()
+    def update(self, relevancies: Float[Tensor, "cells scales classes"], valid: Bool[Tensor, "cells scales"]) -> None:
+        """Widens the range by the valid cells of one view; cells that are not valid may hold anything."""
+        if relevancies.shape[0] == 0:
+            return
+        values, mask = relevancies.to(self._low), valid.to(self._low.device)[..., None]
+        self._low = torch.minimum(self._low, torch.where(mask, values, torch.inf).amin(dim=0))
+        self._high = torch.maximum(self._high, torch.where(mask, values, -torch.inf).amax(dim=0))
+
+    @property
+    def low(self) -> Float[Tensor, "scales classes"]:
+        """The lowest relevancy seen; 0 for a scale without any valid cell."""
+        return torch.where(self._low <= self._high, self._low, 0.0)
+
+    @property
+    def high(self) -> Float[Tensor, "scales classes"]:
+        """The highest relevancy seen; 0 for a scale without any valid cell, so that the range there is closed."""
+        return torch.where(self._low <= self._high, self._high, 0.0)
+
+
+def _selection_over_valid(
+    selection: Float[Tensor, "rays scales"], valid: Bool[Tensor, "rays scales"]
+) -> Float[Tensor, "rays scales"]:
+    """The selection restricted to valid scales, with sum one again; zero where no valid scale has any weight."""
+    kept = torch.where(valid, selection, 0.0)
+    total = kept.sum(dim=-1, keepdim=True)
+    return torch.where(total > 0, kept / torch.where(total > 0, total, 1.0), 0.0)
+
+
+@full_precision
+def select_features(
+    features: Float[Tensor, "rays scales dim"],
+    selection: Float[Tensor, "rays scales"],
+    valid: Bool[Tensor, "rays scales"],
+) -> Float[Tensor, "rays dim"]:
+    """The teacher's feature per ray, normalise(sum_s S_s f_s): unit length, or zero where no scale is valid.
+
+    Source: the target of the feature loss of arXiv 2305.14093. The authors have no validity mask: here the selection is
+    renormalised over the valid scales. Features of scales that are not valid may hold anything.
+
+    Args:
+        features: unit length where valid.
+        selection: softmax over scales, sum one. The result carries its gradient.
+        valid: which scales the teacher could see.
+    """
+    seen = torch.where(valid[..., None], features, 0.0)
+    return unit(torch.einsum("rs,rsd->rd", _selection_over_valid(selection, valid), seen))
+
+
+@full_precision
+def selected_relevancy(
+    normalised: Float[Tensor, "rays scales classes"],
+    selection: Float[Tensor, "rays scales"],
+    valid: Bool[Tensor, "rays scales"],
+) -> Float[Tensor, "rays classes"]:
+    """The teacher's normalised relevancy per ray, sum_s S_s rbar_s, in [0, 1]; zero where no scale is valid.
+
+    Source: the argument of Q in the RDA loss of arXiv 2305.14093; the selection is renormalised over valid scales.
+    """
+    seen = torch.where(valid[..., None], normalised, 0.0)
+    return torch.einsum("rs,rsc->rc", _selection_over_valid(selection, valid), seen)

@@ -1,0 +1,109 @@
+"""All teachers of a run together: what they say about rays of the training views."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ovs3d.errors import UserError
+from ovs3d.relevancy import RelevancyRange, relevancy
+from ovs3d.teachers.base import build_teacher
+from ovs3d.teachers.cache import default_cache_root, extract_features
+from ovs3d.teachers.files import open_features
+from ovs3d.teachers.store import FeatureStore
+
+PATCH_TEACHERS = ("dino",)
+"""Teachers without a text space: they supervise FDA and a head of their own."""
+
+
+class TeacherSettings(Protocol):
+    """What `open_teachers` reads; the data manager's configuration has it."""
+
+    encoder: str
+    patch_encoder: str
+    teachers: tuple[str, ...]
+    features: Path | None
+    feature_cache: Path | None
+    feature_views: float
+
+
+@dataclass(frozen=True)
+class TeacherBank:
+    """Opened features of the training views."""
+
+    text_store: FeatureStore
+    """Features that words can be compared with, one level per scale."""
+    patch_store: FeatureStore | None
+    """DINO-like features, or None."""
+    used_views: tuple[int, ...]
+    """Views whose text features supervise; all others count as without features."""
+
+    @property
+    def lattice(self) -> tuple[int, int]:
+        """(rows, columns) of the patch encoder's grid, the first view's; (0, 0) without one."""
+        if self.patch_store is None:
+            return 0, 0
+        _, rows, columns, _ = self.patch_store.view(0).shape
+        return rows, columns
+
+    def targets(self, views: Int[Tensor, " rays"], uv: Float[Tensor, "rays 2"]) -> dict:
+        """Teacher features of rays: `features`, `features_valid`, and with a patch encoder `patch_features`."""
+        features, valid = self.text_store.lookup(views, uv)
+        if len(self.used_views) < len(self.text_store):
+            valid = valid & torch.isin(views, torch.tensor(self.used_views))[:, None]
+        batch = {"views": views, "features": features, "features_valid": valid}
+        if self.patch_store is not None:
+            patch_features, patch_valid = self.patch_store.lookup(views, uv)
+            batch["patch_features"], batch["patch_valid"] = patch_features[:, 0], patch_valid[:, 0]
+        return batch
+
+    def relevancy_range(
+        self, text: Float[Tensor, "classes dim"], per_view: bool
+    ) -> Float[Tensor, "2 views scales classes"]:
+        """Least and greatest relevancy of every class at every scale.
+
+        Args:
+            text: unit embeddings of the classes.
+            per_view: over each view, the authors' way; else over all used views together, repeated for each view.
+        """
+        scales, classes = len(self.text_store.meta.levels), len(text)
+        whole = RelevancyRange(scales, classes)
+        ranges = torch.zeros(2, len(self.text_store), scales, classes)
+        for view in self.used_views:
+            cells, valid = self.text_store.cells(view)
+            own = RelevancyRange(scales, classes)
+            for each in (whole, own):
+                each.update(relevancy(cells, text), valid)
+            ranges[0, view], ranges[1, view] = own.low, own.high
+        if not per_view:
+            ranges[0], ranges[1] = whole.low, whole.high
+        return ranges
+
+
+def open_teachers(settings: TeacherSettings, images: Sequence[Path], device: torch.device | str) -> TeacherBank:
+    """Opens the features of all teachers of a run, extracting those that the cache lacks."""
+    text_stores, patch_store = [], None
+    for name in settings.teachers:
+        if name == "files":
+            if settings.features is None:
+                raise UserError("The teacher 'files' needs --features FOLDER.")
+            text_stores.append(open_features(settings.features, images))
+            continue
+        teacher = build_teacher(name, settings.encoder, settings.patch_encoder, device)
+        store = extract_features(teacher, images, settings.feature_cache or default_cache_root(), progress=True)
+        if name in PATCH_TEACHERS:
+            patch_store = store
+        else:
+            text_stores.append(store)
+    if len(text_stores) != 1:
+        raise UserError(
+            f"--teachers {' '.join(settings.teachers)} names {len(text_stores)} teachers that words can be compared "
+            "with; name exactly one of clip-dense, clip-crops, files, and optionally dino."
+        )
+    count = max(1, round(settings.feature_views * len(images)))
+    used = tuple(sorted({round(i * (len(images) - 1) / max(count - 1, 1)) for i in range(count)}))
+    return TeacherBank(text_stores[0], patch_store, used)

@@ -1,0 +1,127 @@
+"""The configuration of a run: the host's, plus the flags that users type, checked before anything is written."""
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nerfstudio.engine.trainer import Trainer, TrainerConfig
+from nerfstudio.utils.rich_utils import CONSOLE
+
+from ovs3d.errors import UserError
+from ovs3d.pipeline import OVS3DPipelineConfig
+from ovs3d.schedulers import StageSchedulerConfig
+
+GEOMETRY_GROUPS = ("proposal", "planes", "networks")
+
+
+@dataclass
+class OVS3DTrainerConfig(TrainerConfig):
+    """Host's configuration with the flags of the method on top."""
+
+    _target: type = field(default_factory=lambda: OVS3DTrainer)
+    pipeline: OVS3DPipelineConfig = field(default_factory=OVS3DPipelineConfig)
+    classes: tuple[str, ...] = ()
+    """Words to segment, "name" or "name: prompt | prompt"; by default those of DATA/classes.txt."""
+    encoder: str = "ViT-B-16:laion2b_s34b_b88k"
+    """Image-text encoder: an open_clip MODEL:PRETRAINED, MODEL:/path/to/checkpoint, or tiny-clip."""
+    dino: str = "vit_small_patch8_224_dino"
+    """Patch encoder: a timm DINO ViT, NAME:/path/to/checkpoint, or tiny-dino."""
+    teachers: tuple[str, ...] = ("clip-dense", "dino")
+    """What supervises: one of clip-dense, clip-crops, files; and optionally dino."""
+    features: Path | None = None
+    """Folder of features computed by another program; implies the teacher `files`."""
+    geometry_steps: int = 10_000
+    """Steps of the geometry stage; the rest of --max-num-iterations trains the semantics."""
+    load_geometry: Path | None = None
+    """Start from the geometry of this run (its folder or config.yml) and train the semantics alone."""
+
+    def set_timestamp(self) -> None:
+        """The first thing that `ns-train` calls: bad input ends here, before anything is printed or written."""
+        try:
+            self.prepare()
+        except UserError as error:
+            sys.stderr.write(f"{error}\n")
+            raise SystemExit(2) from None
+        super().set_timestamp()
+
+    def setup(self, **kwargs: Any) -> Any:
+        """Host's set-up of the trainer, on a prepared configuration."""
+        self.prepare()
+        return super().setup(**kwargs)
+
+    def prepare(self) -> None:
+        """Checks the input and writes what the flags mean into the nested configuration; safe to call twice.
+
+        Raises:
+            UserError: something that the user can mend.
+        """
+        from ovs3d.preflight import describe_teachers, read_classes, read_geometry
+
+        manager, model = self.pipeline.datamanager, self.pipeline.model
+        if self.data is not None:
+            manager.data = self.data
+        if self.features is not None and "files" not in self.teachers:
+            self.teachers = ("files",)
+        manager.encoder, manager.patch_encoder = self.encoder, self.dino
+        manager.teachers, manager.features = self.teachers, self.features
+        classes = read_classes(manager, self.classes)
+        self.classes = tuple(f"{name}: {' | '.join(texts)}" for name, texts in classes)
+        model.classes = tuple(name for name, _ in classes)
+        self.pipeline.prompts = tuple(texts for _, texts in classes)
+        self.pipeline.seed = self.machine.seed
+        model.feature_dim, model.scales, model.patch_dim = describe_teachers(manager, self.pipeline.prompts)
+        if self.load_geometry is not None:
+            self.load_geometry, geometry = read_geometry(self.load_geometry)
+            sizes = ("near", "far", "proposal_resolution", "proposal_samples", "field_samples", "plane_resolutions",
+                     "plane_channels", "hidden_dim")  # fmt: skip
+            for name in sizes:
+                setattr(model, name, getattr(geometry.pipeline.model, name))
+            self.max_num_iterations -= self.geometry_steps
+            self.geometry_steps = 0
+        if not 0 <= self.geometry_steps <= self.max_num_iterations:
+            raise UserError(
+                f"--geometry-steps {self.geometry_steps} is more than --max-num-iterations {self.max_num_iterations}; "
+                "the first is part of the second."
+            )
+        model.geometry_steps = self.geometry_steps
+        self.set_schedules()
+
+    def set_schedules(self) -> None:
+        """Gives every schedule the borders of its stage."""
+        for name, group in self.optimizers.items():
+            schedule = group["scheduler"]
+            if isinstance(schedule, StageSchedulerConfig):
+                first = name in GEOMETRY_GROUPS
+                schedule.start = 0 if first else self.geometry_steps
+                schedule.stop = self.geometry_steps if first else self.max_num_iterations
+
+
+class OVS3DTrainer(Trainer):
+    """Host's trainer; resumes to the configured number of steps, and can start from another run's geometry."""
+
+    config: OVS3DTrainerConfig
+
+    def _load_checkpoint(self) -> None:
+        """Host's loading, then the steps that are left: the host would train all of them once more."""
+        if self.config.load_geometry is not None and self.config.load_dir is None:
+            from ovs3d.preflight import load_geometry_state
+
+            load_geometry_state(self.pipeline.model, self.config.load_geometry)
+            CONSOLE.log(f"Geometry comes from {self.config.load_geometry}")
+            return
+        super()._load_checkpoint()
+        if self._start_step >= self.config.max_num_iterations:
+            raise UserError(
+                f"The checkpoint in {self.config.load_dir} is at step {self._start_step - 1} already; raise "
+                f"--max-num-iterations above {self._start_step} to train further."
+            )
+
+    def train(self) -> None:
+        """Trains to `max_num_iterations` in all, resumed or not."""
+        total = self.config.max_num_iterations
+        self.config.max_num_iterations = total - self._start_step
+        try:
+            super().train()
+        finally:
+            self.config.max_num_iterations = total

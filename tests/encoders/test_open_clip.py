@@ -1,0 +1,90 @@
+"""The open_clip encoder against open_clip itself, on randomly initialised towers."""
+
+import json
+
+import open_clip
+import pytest
+import torch
+import torch.nn.functional as F
+
+from ovs3d.encoders.open_clip import OpenClipEncoder, load_open_clip, load_tiny_clip
+from ovs3d.errors import UserError
+
+CPU = torch.device("cpu")
+TEXT = {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}
+VIT = {"image_size": 48, "layers": 3, "width": 64, "head_width": 32, "patch_size": 16}
+RESNET = {"image_size": 64, "layers": [1, 1, 1, 1], "width": 8, "head_width": 32, "patch_size": None}
+
+
+@pytest.fixture(params=[VIT, RESNET], ids=["vit", "resnet"])
+def model_name(request, tmp_path):
+    name = f"toy-{request.node.callspec.id}"
+    config = {"embed_dim": 24, "vision_cfg": request.param, "text_cfg": TEXT}
+    (tmp_path / f"{name}.json").write_text(json.dumps(config))
+    open_clip.add_model_config(tmp_path / f"{name}.json")
+    return name
+
+
+@pytest.fixture
+def encoder(model_name):
+    torch.manual_seed(0)
+    return OpenClipEncoder(open_clip.create_model(model_name), model_name, "toy", CPU, bf16=False)
+
+
+def test_crops_of_the_right_size_equal_open_clips_own(encoder):
+    crops = torch.rand(3, 3, encoder.image_size, encoder.image_size)
+    mean, std = (torch.tensor(x).view(3, 1, 1) for x in (open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD))
+    expected = encoder.model.encode_image((crops - mean) / std)
+    assert torch.allclose(encoder.encode_image(crops), expected, atol=1e-5)
+    assert encoder.encode_image(crops).shape == (3, encoder.dim)
+
+
+def test_larger_crops_are_resized_with_antialias(encoder):
+    # A pixel chequerboard is grey to every resize that removes what the small size cannot show.
+    side = encoder.image_size * 4
+    board = (torch.arange(side)[:, None] + torch.arange(side)) % 2
+    board = board.float().expand(1, 3, -1, -1)
+    assert torch.allclose(encoder.encode_image(board), encoder.encode_image(board * 0 + 0.5), atol=1e-3)
+
+
+def test_words_are_unit_length_and_equal_open_clips_own(encoder, model_name):
+    words = ["a red ball", "wall"]
+    expected = F.normalize(encoder.model.encode_text(open_clip.get_tokenizer(model_name)(words)), dim=-1)
+    assert torch.allclose(encoder.encode_text(words), expected, atol=1e-6)
+    assert torch.allclose(encoder.encode_text(words).norm(dim=-1), torch.ones(2))
+
+
+def test_local_weights_load_and_name_their_space_by_content(encoder, model_name, tmp_path):
+    path = tmp_path / "weights.pt"
+    torch.save(encoder.model.state_dict(), path)
+    loaded = load_open_clip(f"{model_name}:{path}", CPU)
+    crops = torch.rand(2, 3, 30, 40)
+    loaded.bf16 = False
+    assert torch.allclose(loaded.encode_image(crops), encoder.encode_image(crops), atol=1e-6)
+    first = loaded.space
+    encoder.model.logit_scale.data += 1
+    torch.save(encoder.model.state_dict(), path)
+    assert load_open_clip(f"{model_name}:{path}", CPU).space != first
+    assert first.startswith(f"open_clip/{model_name}/weights-")
+
+
+def test_weights_of_another_model_are_a_user_error(model_name, tmp_path):
+    torch.save({"visual.proj": torch.zeros(3)}, tmp_path / "other.pt")
+    with pytest.raises(UserError, match=f"does not load as {model_name}"):
+        load_open_clip(f"{model_name}:{tmp_path / 'other.pt'}", CPU)
+
+
+def test_bf16_stays_within_a_hundredth(encoder):
+    crops = torch.rand(4, 3, 32, 32)
+    exact = F.normalize(encoder.encode_image(crops), dim=-1)
+    encoder.bf16 = True
+    assert (F.normalize(encoder.encode_image(crops), dim=-1) - exact).abs().max() < 2e-2
+
+
+def test_tiny_clip_tells_plain_colours_apart():
+    encoder = load_tiny_clip(CPU)
+    colours = torch.tensor([[0.8, 0.1, 0.1], [0.13, 0.58, 0.18], [0.12, 0.24, 0.78]])
+    crops = colours[:, :, None, None].expand(-1, -1, 40, 40)
+    words = encoder.encode_text(["plain red ball", "plain green ball", "plain blue ball"])
+    assert (F.normalize(encoder.encode_image(crops), dim=-1) @ words.T).argmax(-1).tolist() == [0, 1, 2]
+    assert (encoder.space, words.shape[1]) == ("tiny-clip-v1", encoder.dim)
