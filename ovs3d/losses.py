@@ -36,7 +36,7 @@ def feature_loss(
         valid: rays with at least one valid scale.
     """
     mask = valid[:, None]
-    cosine = (unit(torch.where(mask, rendered, 0.0)) * unit(torch.where(mask, target, 0.0))).sum(dim=-1)
+    cosine = torch.linalg.vecdot(unit(torch.where(mask, rendered, 0.0)), unit(torch.where(mask, target, 0.0)))
     return _mean_over_valid(1.0 - cosine, valid)
 
 
@@ -139,7 +139,7 @@ def fda_loss(
     first, second = (pairs + start_of_patch).reshape(-1, 2).unbind(dim=-1)
     with torch.no_grad():
         directions, in_use = unit(dino).flatten(0, 1), valid.flatten()
-        cosine = (directions[first] * directions[second]).sum(dim=-1)
+        cosine = torch.linalg.vecdot(directions.index_select(0, first), directions.index_select(0, second))
         corr = torch.where(in_use[first] & in_use[second], cosine - shift, 0.0)
     probs = torch.where(valid[..., None], log_probs, 0.0).flatten(0, 1).exp()
     entropy = _entropy(probs)

@@ -47,7 +47,7 @@ def unit(vectors: Float[Tensor, "*n dim"]) -> Float[Tensor, "*n dim"]:
     """
     length = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
     long_enough = length > SHORTEST
-    return torch.where(long_enough, vectors / torch.where(long_enough, length, 1.0), 0.0)
+    return vectors * torch.where(long_enough, 1.0 / torch.where(long_enough, length, 1.0), 0.0)
 
 
 @full_precision

@@ -47,11 +47,20 @@ def test_feature_loss_by_hand():
 
 @pytest.mark.parametrize("loss", [feature_loss, distillation_loss])
 def test_losses_without_valid_rays_are_zero_with_zero_gradient(loss):
-    rendered = torch.full((3, 2), torch.nan, requires_grad=True)
-    value = loss(rendered, torch.zeros(3, 2), torch.zeros(3, dtype=torch.bool))
+    rendered = torch.ones(3, 2, requires_grad=True)
+    value = loss(rendered, torch.full((3, 2), torch.nan), torch.zeros(3, dtype=torch.bool))
     value.backward()
     assert value.item() == 0.0
     assert rendered.grad is not None and torch.equal(rendered.grad, torch.zeros(3, 2))
+    rendered = torch.full((3, 2), torch.nan, requires_grad=True)
+    loss(rendered, torch.ones(3, 2), torch.zeros(3, dtype=torch.bool)).backward()
+    assert rendered.grad is not None and torch.equal(rendered.grad, torch.zeros(3, 2))
+
+
+def test_feature_loss_gives_a_target_that_is_not_valid_zero_gradient():
+    target = torch.tensor([[1.0, 2.0], [torch.nan, 0.0]], requires_grad=True)
+    feature_loss(torch.ones(2, 2), target, torch.tensor([True, False])).backward()
+    assert target.grad is not None and target.grad[0].abs().min() > 0 and (target.grad[1] == 0).all()
 
 
 def test_losses_of_no_rays_are_zero():

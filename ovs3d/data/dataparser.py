@@ -51,6 +51,12 @@ class OVS3DDataParserConfig(DataParserConfig):
     """Metres per unit of the depth maps."""
 
 
+def require_max_side(config: OVS3DDataParserConfig) -> None:
+    """Raises UserError unless photographs keep at least one pixel."""
+    if config.max_side < 1:
+        raise UserError(f"max_side is {config.max_side}; give the longest side of the photographs in pixels.")
+
+
 @dataclass(frozen=True)
 class _PreparedScene:
     """All views of a scene in the training world, before they are split."""
@@ -121,8 +127,7 @@ class OVS3DDataParser(DataParser):
     @cached_property
     def _scene(self) -> _PreparedScene:
         config = self.config
-        if config.max_side < 1:
-            raise UserError(f"max_side is {config.max_side}; give the longest side of the photographs in pixels.")
+        require_max_side(config)
         folder = scene_folder(config.data)
         posed = read_scene(config.data)
         labels = find_labels(folder, [view.image for view in posed.views])

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 from nerfstudio.utils.rich_utils import CONSOLE
 from PIL import Image
 
@@ -57,7 +58,7 @@ def _unreadable(path: Path, error: Exception) -> UserError:
 
 
 def check_decodes(paths: Iterable[Path]) -> None:
-    """Decodes every image once, JPEG at an eighth of its size, which still reads the whole file.
+    """Decodes every image (or `.npy` depth map) once, JPEG at an eighth of its size, which still reads the whole file.
 
     Raises:
         UserError: names the first file that is truncated or damaged.
@@ -67,6 +68,9 @@ def check_decodes(paths: Iterable[Path]) -> None:
 
 def _check_decodes(path: Path) -> None:
     try:
+        if path.suffix == ".npy":
+            np.load(path, allow_pickle=False)
+            return
         with Image.open(path) as image:
             image.verify()
         with Image.open(path) as image:
@@ -166,6 +170,7 @@ def _write_copy(job: tuple[Path, Path, tuple[int, int], Image.Resampling]) -> No
         return
     try:
         with Image.open(source) as image:
+            image.draft(None, size)  # Lets JPEG decode at a half or a quarter, never below the wanted size.
             mode = "RGBA" if "transparency" in image.info or "A" in image.mode else "RGB"
             plain = image if image.mode in PLAIN_MODES else image.convert(mode)
             small = plain.resize(size, resampling)

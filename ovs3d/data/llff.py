@@ -40,7 +40,8 @@ def read_llff(folder: Path) -> PosedViews:
         )
     table = rows[:, :15].reshape(-1, 3, 5).astype(np.float64)
     frames = []
-    for image, pose, (height, width, focal) in zip(images, opengl_poses(table[..., :4]), table[..., 4], strict=True):
+    for image, pose, hwf in zip(images, opengl_poses(table[..., :4]), table[..., 4].tolist(), strict=True):
+        height, width, focal = hwf
         found = image_size(image)
         if not _same_shape(found, (width, height)):
             raise UserError(

@@ -1,12 +1,11 @@
 """Checks a scene before anything is written or trained."""
 
 from ovs3d.data.classes import resolve_classes
-from ovs3d.data.dataparser import OVS3DDataParserConfig
+from ovs3d.data.dataparser import OVS3DDataParserConfig, require_max_side
 from ovs3d.data.images import check_decodes, in_threads
 from ovs3d.data.labels import find_labels, load_label_map
 from ovs3d.data.layouts import read_scene, scene_folder
 from ovs3d.data.splits import split_views
-from ovs3d.errors import UserError
 
 
 def validate_scene(config: OVS3DDataParserConfig) -> None:
@@ -20,8 +19,7 @@ def validate_scene(config: OVS3DDataParserConfig) -> None:
     posed = read_scene(config.data)
     folder = scene_folder(config.data)
     resolve_classes(config.classes, folder)
-    if config.max_side < 1:
-        raise UserError(f"max_side is {config.max_side}; give the longest side of the photographs in pixels.")
+    require_max_side(config)
     labels = find_labels(folder, [view.image for view in posed.views])
     split_views(posed, [labels.masks and path is not None for path in labels.paths], config.protocol)
     check_decodes(view.image for view in posed.views)

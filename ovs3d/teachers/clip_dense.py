@@ -27,7 +27,7 @@ class ClipDense:
         tile_windows: float = 2.5,
         max_tile_tokens: int = 48,
         max_cells: int = 1000,
-        batch_size: int = 4,
+        batch_tokens: int = 8192,
     ) -> None:
         """Takes a loaded encoder.
 
@@ -39,9 +39,10 @@ class ClipDense:
                 model's training image mixes far parts of the scene; neighbouring tiles overlap by half a window.
             max_tile_tokens: upper limit of a tile's side in tokens.
             max_cells: upper limit of the storage grid.
-            batch_size: tiles per pass; it changes the memory needed, never the tiles.
+            batch_tokens: about as many tokens go through the model at a time; it changes the memory needed, never the
+                tiles.
         """
-        self.encoder, self.device, self.batch_size = encoder, torch.device(device), batch_size
+        self.encoder, self.device, self.batch_tokens = encoder, torch.device(device), batch_tokens
         self.divisors, self.max_cells = tuple(divisors), max_cells
         window = encoder.image_size / encoder.patch_stride
         self.tile = max(2, min(max_tile_tokens, round(tile_windows * window)))
@@ -77,9 +78,10 @@ class ClipDense:
         rows, columns = (blend.to(self.device) for blend in blends)
         places = [(i, j) for i in range(len(starts[0])) for j in range(len(starts[1]))]
         size = [blend.shape[2] * patch for blend in blends]
+        batch_size = max(1, self.batch_tokens // (blends[0].shape[2] * blends[1].shape[2]))
         total = torch.zeros(*grid, self.encoder.dim, device=self.device)
-        for first in range(0, len(places), self.batch_size):
-            batch = places[first : first + self.batch_size]
+        for first in range(0, len(places), batch_size):
+            batch = places[first : first + batch_size]
             corners = [(starts[0][i] * patch, starts[1][j] * patch) for i, j in batch]
             tiles = torch.stack([scaled[:, y : y + size[0], x : x + size[1]] for y, x in corners])
             dense = self.encoder.encode_dense(tiles).to(total)

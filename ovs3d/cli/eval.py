@@ -1,0 +1,70 @@
+"""`ovs3d eval RUN`: numbers and figures of a run on its held-out views."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+
+@dataclass
+class Eval:
+    """Measure a run on its held-out views, for example: ovs3d eval outputs/room/ovs3d-tiny/2026-01-01_120000."""
+
+    run_path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """Run folder or its config.yml."""
+    out: Path | None = None
+    """Folder for eval.json and the figures; by default RUN/eval."""
+    masks: Path | None = None
+    """Also write the predicted label maps here, one 8-bit PNG a view, classes in the order asked."""
+    baseline_2d: bool = False
+    """Also measure the 2D teacher alone on the held-out photographs."""
+    device: str = "cpu"
+    """cpu or cuda."""
+    data: Path | None = None
+    """Where the photographs lie now, if they have moved."""
+
+    def run(self) -> int:
+        """Evaluates, prints a table and writes JSON."""
+        from nerfstudio.utils.rich_utils import CONSOLE
+
+        from ovs3d.cli.runs import find_run
+        from ovs3d.evaluation import protocols
+        from ovs3d.evaluation.report import write_json
+        from ovs3d.scene import Scene
+
+        config_path = find_run(self.run_path)
+        out = self.out or config_path.parent / "eval"
+        scene = Scene.load(config_path, self.device, self.data)
+        results = protocols.evaluate(scene, figures=out / "figures", masks=self.masks)
+        if self.baseline_2d and results["segmentation"] is not None:
+            results["baseline_2d"] = protocols.baseline_2d(scene, self.device)
+        write_json(out / "eval.json", results)
+        CONSOLE.print(table(results))
+        CONSOLE.print(f"Numbers: {out / 'eval.json'}")
+        return 0
+
+
+def table(results: dict[str, Any]) -> Any:
+    """A rich table of the results of `protocols.evaluate`."""
+    from rich.table import Table
+
+    shown = Table(title="held-out views", show_header=False)
+    shown.add_row("PSNR", f"{results['psnr']:.2f} dB")
+    shown.add_row("SSIM", f"{results['ssim']:.3f}")
+    scores = results["segmentation"]
+    if scores is None:
+        shown.add_row("mIoU", "no labels")
+        return shown
+    for name, key in (("mIoU", "miou"), ("mAcc", "macc"), ("fw IoU", "fwiou"), ("pixel accuracy", "pixel_accuracy")):
+        shown.add_row(name, f"{scores[key]:.3f}")
+    shown.add_row("mIoU, per view (3D-OVS)", f"{results['paper']['miou_paper']:.3f}")
+    for name, value in scores["iou"].items():
+        shown.add_row(f"  {name}", "not in the labels" if name in scores["absent"] else f"{value:.3f}")
+    baseline = results.get("baseline_2d")
+    if baseline:
+        best = max(baseline, key=lambda name: baseline[name])
+        cut = (scores["miou"] - baseline[best]) / max(1.0 - baseline[best], 1e-9)
+        shown.add_row(f"2D teacher alone ({best})", f"{baseline[best]:.3f}")
+        shown.add_row("error cut against it", f"{100 * cut:.0f} %")
+    return shown

@@ -1,0 +1,46 @@
+"""`ovs3d extract DATA`: the teachers' features of a scene."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+
+@dataclass
+class Extract:
+    """Compute features before training, for example: ovs3d extract data/room --encoder tiny-clip --dino tiny-dino."""
+
+    data: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")]
+    """Scene folder."""
+    encoder: str = "ViT-B-16:laion2b_s34b_b88k"
+    """Image-text encoder: MODEL:PRETRAINED, MODEL:/path/to/checkpoint, or tiny-clip."""
+    dino: str = "vit_small_patch8_224_dino"
+    """Patch encoder: a timm DINO ViT, NAME:/path/to/checkpoint, or tiny-dino."""
+    teachers: tuple[str, ...] = ("clip-dense", "dino")
+    """Any of clip-crops, clip-dense, dino."""
+    cache: Path | None = None
+    """Where to keep the features; by default OVS3D_CACHE or ~/.cache/ovs3d."""
+    device: str = "cpu"
+    """cpu or cuda."""
+
+    def run(self) -> int:
+        """Extracts what the cache lacks of the training views."""
+        from nerfstudio.utils.rich_utils import CONSOLE
+
+        from ovs3d.data.layouts import read_scene, scene_folder
+        from ovs3d.data.labels import find_labels
+        from ovs3d.data.splits import split_views
+        from ovs3d.teachers.base import build_teacher
+        from ovs3d.teachers.cache import default_cache_root, extract_features
+
+        posed = read_scene(self.data)
+        labels = find_labels(scene_folder(self.data), [view.image for view in posed.views])
+        train, _ = split_views(posed, [labels.masks and path is not None for path in labels.paths], "held-out")
+        images = [posed.views[i].image for i in train]
+        root = self.cache or default_cache_root()
+        for name in self.teachers:
+            teacher = build_teacher(name, self.encoder, self.dino, self.device)
+            store = extract_features(teacher, images, root, progress=True)
+            CONSOLE.print(f"{name}: {len(store)} views, {store.view(0).nbytes / 1e6:.2f} MB each")
+        return 0

@@ -1,0 +1,39 @@
+"""`ovs3d reclass RUN --classes ...`: other words on the same geometry and features."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+
+@dataclass
+class Reclass:
+    """Give a run other classes, for example: ovs3d reclass RUN --classes "red cone" "blue ball" floor."""
+
+    run_path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """Run folder or its config.yml."""
+    classes: tuple[str, ...]
+    """New words, "name" or "name: prompt | prompt"."""
+    output_dir: Path | None = None
+    """Where the new run goes; by default beside the old one."""
+    timestamp: str | None = None
+    """Name of the new run's folder; by default the time."""
+
+    def run(self) -> int:
+        """Trains the semantic stage alone, on the stored geometry and the cached features."""
+        from nerfstudio.scripts.train import main
+        from nerfstudio.utils.rich_utils import CONSOLE
+
+        from ovs3d.preflight import read_geometry
+
+        path, config = read_geometry(self.run_path)
+        config.classes = self.classes
+        config.load_geometry, config.load_dir = path, None
+        config.data = None
+        config.timestamp = self.timestamp or "{timestamp}"
+        if self.output_dir is not None:
+            config.output_dir = self.output_dir
+        main(config)
+        CONSOLE.print(f"Run: {config.get_base_dir()}")
+        return 0

@@ -1,0 +1,114 @@
+"""How a run is measured: one pass over the held-out views, and the 2D teacher alone as its baseline."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from PIL import Image
+from torch import Tensor
+
+from ovs3d.evaluation.figures import evaluation_figure
+from ovs3d.evaluation.metrics import ConfusionMatrix, PaperScore, psnr, ssim
+from ovs3d.palette import class_colours
+from ovs3d.relevancy import RelevancyRange, normalise_relevancy, relevancy
+from ovs3d.scene import Scene, View
+from ovs3d.teachers.bank import open_teachers
+from ovs3d.teachers.store import FeatureStore
+
+
+def evaluate(scene: Scene, figures: Path | None = None, masks: Path | None = None) -> dict[str, Any]:
+    """Scores of a run on its held-out views.
+
+    Args:
+        scene: the run.
+        figures: folder for one figure per labelled view (photograph, label, prediction, error).
+        masks: folder for predicted label maps, 8-bit PNG, classes in the order asked.
+
+    Returns:
+        `psnr`, `ssim` (means over views), `views`, and where there are labels `segmentation` (the summary of
+        `ConfusionMatrix`) and `paper` (that of `PaperScore`); otherwise `segmentation` is None.
+    """
+    confusion, paper = ConfusionMatrix(scene.classes), PaperScore(scene.classes)
+    rows = []
+    for view in scene.held_out():
+        result = scene.segment(view.camera)
+        rows.append({"view": view.name, "psnr": psnr(result.rgb, view.photo), "ssim": ssim(result.rgb, view.photo)})
+        if masks is not None:
+            masks.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(result.labels.numpy().astype(np.uint8)).save(masks / f"{view.name}.png")
+        if view.labels is not None:
+            confusion.update(result.labels, view.labels)
+            paper.update(result.labels, view.labels)
+            if figures is not None:
+                figures.mkdir(parents=True, exist_ok=True)
+                save_figure(view, result.labels, view.labels, scene.classes, figures / f"{view.name}.png")
+    labelled = int(confusion.counts.sum()) > 0
+    return {
+        "psnr": float(np.mean([row["psnr"] for row in rows])),
+        "ssim": float(np.mean([row["ssim"] for row in rows])),
+        "views": rows,
+        "segmentation": confusion.summary() if labelled else None,
+        "paper": paper.summary() if labelled else None,
+    }
+
+
+def save_figure(
+    view: View, predicted: Int[Tensor, "h w"], labels: Int[Tensor, "h w"], classes: tuple[str, ...], path: Path
+) -> None:
+    """Writes the figure of one view."""
+    photo = (view.photo * 255.0).round().byte().numpy()
+    error = ((predicted != labels) & (labels >= 0)).numpy()
+    figure = evaluation_figure(
+        photo, labels.numpy(), predicted.numpy(), error, list(classes), class_colours(len(classes))
+    )
+    Image.fromarray(figure).save(path)
+
+
+def baseline_2d(scene: Scene, device: str = "cpu") -> dict[str, float]:
+    """mIoU of the same teacher's features on the held-out photographs themselves, per-view argmax.
+
+    Nine or more variants: {raw, per-view, scene-normalised relevancy} x {each level, the mean of all levels}. Ranges
+    of the scene-normalised ones come from the training views, as in training.
+    """
+    settings, text = scene.config.pipeline.datamanager, scene.model.text.cpu()
+    train = open_teachers(settings, full_size(scene, "train"), device)
+    held_out = open_teachers(settings, full_size(scene, "test"), device).text_store
+    low, high = train.relevancy_range(text, per_view=False)[:, 0]
+    levels = held_out.meta.levels
+    scores: dict[str, ConfusionMatrix] = {}
+    for index, view in enumerate(scene.held_out()):
+        if view.labels is None:
+            continue
+        features, valid = pixel_features(held_out, index, (view.photo.shape[0], view.photo.shape[1]))
+        raw = relevancy(features, text) * valid[..., None]
+        own = RelevancyRange(len(levels), len(text))
+        own.update(raw, valid)
+        kinds = {
+            "raw": raw,
+            "per-view": normalise_relevancy(raw, own.low, own.high),
+            "scene": normalise_relevancy(raw, low, high),
+        }
+        for kind, values in kinds.items():
+            choices = {level: values[:, i] for i, level in enumerate(levels)} | {"mean": values.mean(dim=1)}
+            for level, chosen in choices.items():
+                matrix = scores.setdefault(f"{kind}/{level}", ConfusionMatrix(scene.classes))
+                matrix.update(chosen.argmax(dim=-1).view(view.labels.shape), view.labels)
+    return {name: matrix.summary()["miou"] for name, matrix in scores.items()}
+
+
+def full_size(scene: Scene, split: str) -> list[Path]:
+    """The untouched photographs of a split."""
+    outputs = scene.train_outputs if split == "train" else scene.held_out_outputs
+    return [Path(path) for path in outputs.metadata.get("full_size_filenames", outputs.image_filenames)]
+
+
+def pixel_features(
+    store: FeatureStore, view: int, size: tuple[int, int]
+) -> tuple[Float[Tensor, "pixels scales dim"], Tensor]:
+    """Teacher features at every pixel of one view, row after row."""
+    height, width = size
+    y, x = torch.meshgrid((torch.arange(height) + 0.5) / height, (torch.arange(width) + 0.5) / width, indexing="ij")
+    uv = torch.stack([x, y], dim=-1).reshape(-1, 2)
+    return store.lookup(torch.full((len(uv),), view), uv)

@@ -1,0 +1,38 @@
+"""Camera paths for videos."""
+
+import json
+from pathlib import Path
+
+import torch
+from nerfstudio.cameras.camera_paths import get_interpolated_camera_path, get_path_from_json
+from nerfstudio.cameras.cameras import Cameras
+
+from ovs3d.errors import UserError
+
+
+def path_from_file(path: Path) -> Cameras:
+    """A camera path that nerfstudio's viewer wrote.
+
+    Raises:
+        UserError: the file is missing or is no camera path.
+    """
+    try:
+        content = json.loads(path.read_text())
+        return get_path_from_json(content)
+    except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is no camera path ({error}); export one from ns-viewer's render tab.") from error
+
+
+def smooth_path(cameras: Cameras, frames: int, stops: int = 10) -> Cameras:
+    """A closed path through `stops` of the training cameras, each next to the last: always inside what was seen.
+
+    An orbit about a centre leaves the captured space wherever the photographer did not walk a circle; this does not.
+    """
+    positions = cameras.camera_to_worlds[:, :, 3]
+    centred = positions - positions.mean(dim=0)
+    axes = torch.linalg.svd(centred, full_matrices=False).Vh  # The two widest directions span the walk.
+    flat = centred @ axes[:2].T
+    order = torch.atan2(flat[:, 1], flat[:, 0]).argsort()
+    chosen = order[torch.linspace(0, len(order) - 1, min(stops, len(order))).round().long()]
+    closed = torch.cat([chosen, chosen[:1]])
+    return get_interpolated_camera_path(cameras[closed], steps=max(frames // len(chosen), 1), order_poses=False)

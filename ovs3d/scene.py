@@ -1,0 +1,141 @@
+"""A trained run, opened for use: no training state, no teacher, CPU or CUDA."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from nerfstudio.cameras.cameras import Cameras
+from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
+from nerfstudio.data.scene_box import SceneBox
+from PIL import Image
+from torch import Tensor
+
+from ovs3d.cli.runs import find_run
+from ovs3d.data.labels import load_label_map
+from ovs3d.errors import UserError
+from ovs3d.model import OVS3DModel
+from ovs3d.preflight import latest_checkpoint
+from ovs3d.safe_yaml import load_config
+from ovs3d.trainer import OVS3DTrainerConfig
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """What the field shows from one camera."""
+
+    labels: Int[Tensor, "h w"]
+    """Index of the best class."""
+    scores: Float[Tensor, "h w classes"]
+    """Relevancy of every class, a cosine in [-1, 1]."""
+    rgb: Float[Tensor, "h w 3"]
+    """Rendered colour in [0, 1]."""
+    depth: Float[Tensor, "h w"]
+    """Distance along the ray, in scene units."""
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class View:
+    """A photograph of the data with its camera."""
+
+    name: str
+    camera: Cameras
+    photo: Float[Tensor, "h w 3"]
+    labels: Int[Tensor, "h w"] | None
+    """Exact labels, -1 = ignore, or None where the data has none."""
+
+
+class Scene:
+    """A radiance field whose points carry language.
+
+    Attributes:
+        config: of the run.
+        model: in evaluation mode, on its device.
+        classes: names of the classes it was trained for.
+    """
+
+    def __init__(self, config: OVS3DTrainerConfig, model: OVS3DModel) -> None:
+        self.config, self.model = config, model
+        self.classes = config.pipeline.model.classes
+
+    @classmethod
+    def load(cls, run: str | Path, device: str | torch.device = "cpu", data: Path | None = None) -> "Scene":
+        """Opens a run.
+
+        Args:
+            run: the run folder or its `config.yml`.
+            device: where to render.
+            data: where the photographs lie now, if they have moved since training.
+
+        Raises:
+            UserError: there is no run, it is of another method, or its training never reached the semantic stage.
+        """
+        path = find_run(Path(run))
+        config = load_config(path)
+        if not isinstance(config, OVS3DTrainerConfig):
+            raise UserError(f"{path} is a run of {config.method_name}, not of ovs3d; give a run of ovs3d.")
+        if data is not None:
+            config.pipeline.datamanager.data = data
+        box = SceneBox(torch.tensor([[-1.0] * 3, [1.0] * 3]))
+        model = OVS3DModel(config.pipeline.model, scene_box=box, num_train_data=0)
+        checkpoint = torch.load(latest_checkpoint(path), map_location="cpu", weights_only=True)
+        state = {name.removeprefix("_model.").removeprefix("module."): x for name, x in checkpoint["pipeline"].items()}
+        model.load_state_dict({name: x for name, x in state.items() if name in model.state_dict()})
+        model.update_to_step(checkpoint["step"])
+        return cls(config, model.to(device).eval())
+
+    @cached_property
+    def train_outputs(self) -> DataparserOutputs:
+        """Photographs and cameras that the run was trained on."""
+        return self._outputs("train")
+
+    @cached_property
+    def held_out_outputs(self) -> DataparserOutputs:
+        """Photographs and cameras that no part of training has seen."""
+        return self._outputs("test")
+
+    def _outputs(self, split: str) -> DataparserOutputs:
+        manager = self.config.pipeline.datamanager
+        parser = manager.dataparser
+        if manager.data is not None:
+            parser.data = manager.data
+        return parser.setup().get_dataparser_outputs(split=split)
+
+    def held_out(self) -> Iterator[View]:
+        """The held-out views, with labels where the data has them."""
+        outputs = self.held_out_outputs
+        label_paths = outputs.metadata.get("label_paths") or [None] * len(outputs.image_filenames)
+        for index, path in enumerate(outputs.image_filenames):
+            photo = np.asarray(Image.open(path).convert("RGB"), np.float32) / 255.0
+            labels = None
+            if label_paths[index] is not None:
+                size = (photo.shape[0], photo.shape[1])
+                labels = load_label_map(label_paths[index], outputs.metadata["label_names"], self.classes, size)
+            yield View(
+                name=Path(path).stem,
+                camera=outputs.cameras[index : index + 1],
+                photo=torch.from_numpy(photo),
+                labels=None if labels is None else torch.from_numpy(labels),
+            )
+
+    @torch.no_grad()
+    def segment(self, camera: Cameras) -> Segmentation:
+        """Renders the classes as seen from one camera (a `Cameras` of length 1).
+
+        Raises:
+            UserError: the run has only trained its geometry so far.
+        """
+        if not self.model.in_semantics:
+            raise UserError("This run stopped in its geometry stage; resume it with ns-train --load-dir.")
+        outputs = self.model.get_outputs_for_camera(camera.to(self.model.device))
+        return Segmentation(
+            labels=outputs["class_id"][..., 0].long().cpu(),
+            scores=outputs["class_scores"].cpu(),
+            rgb=outputs["rgb"].clamp(0.0, 1.0).cpu(),
+            depth=outputs["depth"][..., 0].cpu(),
+            classes=self.classes,
+        )
