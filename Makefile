@@ -8,7 +8,7 @@ STAMP := .venv/.installed
 # The ns-* commands and ruff, pyright and pytest are found without an activated environment.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install demo test bench results-main clean
+.PHONY: help install demo test bench results-main family clean
 
 help:
 	@echo "make install       make .venv and install ovs3d into it"
@@ -37,10 +37,15 @@ test: install
 	pytest
 
 bench: install
-	$(BIN)/python tools/benchmark.py
+	$(BIN)/python -m tools.benchmark
 
-results-main: install
-	$(BIN)/python tools/results_main.py
+results-main: install family
+	$(BIN)/python -m tools.results_main
+
+family: install outputs/family/101 outputs/family/102 outputs/family/103
+
+outputs/family/%:
+	$(BIN)/python tools/make_scene.py --seed $* --out $@ --renderer raycast
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache *.egg-info

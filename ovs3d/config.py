@@ -87,6 +87,7 @@ def paper() -> OVS3DTrainerConfig:
     manager, model = config.pipeline.datamanager, config.pipeline.model
     manager.feature_views = 0.5
     model.normalise_per_view = True
+    model.rda_normalise = False
     model.rendered_temperature = model.selected_temperature = 1.0
     model.fda_temperature = 0.2
     model.loss_weights = replace(LossWeights(), fda_positive=200.0, fda_negative=0.2)

@@ -91,6 +91,8 @@ class OVS3DModelConfig(ModelConfig):
     """Of the rendered distribution in RDA."""
     selected_temperature: float = 0.1
     """Of the teacher's distribution in RDA."""
+    rda_normalise: bool = True
+    """Compare unit features with the texts in RDA; the authors leave them un-normalised."""
     fda_temperature: float = 0.1
     """Of the rendered distribution in FDA (the authors: 0.2)."""
     fda_shift: float = 0.7
@@ -153,13 +155,15 @@ class OVS3DModel(Model):
         """Called before every training step."""
         self.step = step
 
-    def get_training_callbacks(self, training_callback_attributes: TrainingCallbackAttributes) -> list[TrainingCallback]:
+    def get_training_callbacks(
+        self, training_callback_attributes: TrainingCallbackAttributes
+    ) -> list[TrainingCallback]:
         """Keeps `step` current."""
         return [TrainingCallback([TrainingCallbackLocation.BEFORE_TRAIN_ITERATION], func=self.set_step)]
 
     def sample(
         self, rays: RayBundle
-    ) -> tuple[Float[Tensor, "rays samples+1"], Float[Tensor, "rays bins+1"], Float[Tensor, "rays bins"]]:
+    ) -> tuple[Float[Tensor, "rays edges"], Float[Tensor, "rays proposal_edges"], Float[Tensor, "rays proposal_edges-1"]]:
         """Spacing borders of the field's samples, and the proposal's borders and weights."""
         config, count = self.config, len(rays)
         bounds = torch.tensor([config.near, config.far], device=self.device)
@@ -175,8 +179,8 @@ class OVS3DModel(Model):
         return rendering.sample_pdf(edges, weights.detach() ** sharpness, config.field_samples, jitter), edges, weights
 
     def place(
-        self, rays: RayBundle, edges: Float[Tensor, "rays samples+1"]
-    ) -> tuple[Float[Tensor, "rays samples 3"], Float[Tensor, "rays samples"]]:
+        self, rays: RayBundle, edges: Float[Tensor, "rays edges"]
+    ) -> tuple[Float[Tensor, "rays edges-1 3"], Float[Tensor, "rays edges-1"]]:
         """World-space middles and lengths of the intervals between spacing `edges`."""
         distances = rendering.spacing_to_distance(edges)
         middles = 0.5 * (distances[:, 1:] + distances[:, :-1])
@@ -199,7 +203,9 @@ class OVS3DModel(Model):
             "accumulation": accumulation,
         }
         distances = rendering.spacing_to_distance(edges)
-        outputs["depth"] = rendering.median_depth(weights.detach(), 0.5 * (distances[:, 1:] + distances[:, :-1]))[:, None]
+        outputs["depth"] = rendering.median_depth(weights.detach(), 0.5 * (distances[:, 1:] + distances[:, :-1]))[
+            :, None
+        ]
         if self.training:
             levels = (edges, weights, proposal_edges, proposal_weights)
             outputs["interlevel"] = rendering.interlevel_loss(*levels)
@@ -262,8 +268,9 @@ class OVS3DModel(Model):
         low, high = self.relevancy_range[:, batch["views"]]
         normalised = normalise_relevancy(relevancy(features, self.text), low, high)
         selected = selected_relevancy(normalised, selection, valid)
+        compared = scores if config.rda_normalise else rendered.features @ self.text.T
         loss["rda"] = weights.rda * losses.rda_loss(
-            scores, selected, any_valid, config.rendered_temperature, config.selected_temperature
+            compared, selected, any_valid, config.rendered_temperature, config.selected_temperature
         )
         if rendered.patch_features is not None:
             patch = batch["patch_features"]

@@ -75,7 +75,7 @@ class OVS3DPipeline(VanillaPipeline):
         model = self.model
         model.confusion, model.paper_score = ConfusionMatrix(model.config.classes), PaperScore(model.config.classes)
         metrics = super().get_average_eval_image_metrics(step, output_path, get_std)
-        if model.confusion.total > 0:
+        if int(model.confusion.counts.sum()) > 0:
             metrics.update(flat_scores(model.confusion.summary()))
             metrics.update(model.paper_score.summary())
         return metrics

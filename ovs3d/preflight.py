@@ -1,5 +1,6 @@
 """What must be known, and right, before a run starts; raises `UserError` and writes nothing."""
 
+import pickle
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,12 +12,12 @@ from ovs3d.data.classes import Classes, resolve_classes
 from ovs3d.data.datamanager import OVS3DDataManagerConfig
 from ovs3d.data.dataparser import OVS3DDataParserConfig
 from ovs3d.data.layouts import scene_folder
-from ovs3d.data.validation import validate_scene
+from ovs3d.data.validation import training_images, validate_scene
 from ovs3d.errors import UserError
 from ovs3d.safe_yaml import load_config
 from ovs3d.teachers.bank import PATCH_TEACHERS
 from ovs3d.teachers.base import FeatureMeta, build_teacher
-from ovs3d.teachers.files import read_meta
+from ovs3d.teachers.files import open_features, read_meta
 from ovs3d.teachers.text import embed_classes
 
 if TYPE_CHECKING:
@@ -40,9 +41,7 @@ def read_classes(manager: OVS3DDataManagerConfig, words: tuple[str, ...]) -> Cla
     return classes
 
 
-def describe_teachers(
-    manager: OVS3DDataManagerConfig, prompts: tuple[tuple[str, ...], ...]
-) -> tuple[int, int, int]:
+def describe_teachers(manager: OVS3DDataManagerConfig, prompts: tuple[tuple[str, ...], ...]) -> tuple[int, int, int]:
     """(size of the text space, number of scales, size of the patch encoder's space or 0), texts checked against it."""
     metas = {
         name: read_meta(manager.features)
@@ -57,6 +56,8 @@ def describe_teachers(
             "name exactly one of clip-dense, clip-crops, files, and optionally dino."
         )
     embed_classes(manager, prompts, texts[0].space)
+    if "files" in metas and manager.features is not None and isinstance(manager.dataparser, OVS3DDataParserConfig):
+        open_features(manager.features, training_images(manager.dataparser))
     patch = [meta.dim for name, meta in metas.items() if name in PATCH_TEACHERS]
     return texts[0].dim, len(texts[0].levels), patch[0] if len(patch) > 0 else 0
 
@@ -85,6 +86,28 @@ def latest_checkpoint(config_path: Path) -> Path:
     if len(found) == 0:
         raise UserError(f"{config_path.parent} has no checkpoint in nerfstudio_models; train the run first.")
     return found[-1]
+
+
+def check_resume(config: "OVS3DTrainerConfig") -> None:
+    """Refuses a checkpoint that cannot be read, or that has all steps of the run already."""
+    checkpoint = config.load_dir or config.load_checkpoint
+    if checkpoint is None:
+        return
+    if config.load_dir is not None:
+        name = "step-*.ckpt" if config.load_step is None else f"step-{config.load_step:09d}.ckpt"
+        found = sorted(config.load_dir.glob(name))
+        if len(found) == 0:
+            raise UserError(f"{config.load_dir} holds no {name}; give --load-dir RUN/nerfstudio_models.")
+        checkpoint = found[-1]
+    try:
+        done = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["step"] + 1
+    except (OSError, RuntimeError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{checkpoint} is no checkpoint of ns-train ({reason}); resume from another one.") from error
+    if done >= config.max_num_iterations:
+        raise UserError(
+            f"{checkpoint} has {done} steps already; raise --max-num-iterations above {done} to train further."
+        )
 
 
 def load_geometry_state(model: "OVS3DModel", config_path: Path) -> None:

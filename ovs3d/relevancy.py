@@ -64,11 +64,12 @@ def relevancy(features: Float[Tensor, "*n dim"], text: Float[Tensor, "classes di
 @full_precision
 def normalise_relevancy(
     relevancies: Float[Tensor, "*n scales classes"],
-    low: Float[Tensor, "scales classes"],
-    high: Float[Tensor, "scales classes"],
+    low: Float[Tensor, "*#n scales classes"],
+    high: Float[Tensor, "*#n scales classes"],
 ) -> Float[Tensor, "*n scales classes"]:
     """Stretches relevancy to [0, 1] per (scale, class): (r - low) / (high - low), clamped; 0 where high == low.
 
+    `low` and `high` are one range for all, or one for each entry of `*n`.
     The authors of arXiv 2305.14093 take low and high over the pixels of each view, so that a class absent from a view
     still fills [0, 1] there. Give the range of all training views (`RelevancyRange`) to keep it low in that view.
     """

@@ -58,12 +58,12 @@ def composite(
 
 
 def sample_pdf(
-    edges: Float[Tensor, "rays bins+1"],
-    weights: Float[Tensor, "rays bins"],
+    edges: Float[Tensor, "rays edges"],
+    weights: Float[Tensor, "rays edges-1"],
     count: int,
     jitter: Float[Tensor, "rays 1"] | None,
     padding: float = 0.01,
-) -> Float[Tensor, "rays count+1"]:
+) -> Float[Tensor, "rays {count}+1"]:
     """Draws `count` intervals from the piecewise-constant density that `weights` describe (NeRF, section 5.2).
 
     Args:
@@ -89,10 +89,10 @@ def sample_pdf(
 
 
 def interlevel_loss(
-    edges: Float[Tensor, "rays samples+1"],
-    weights: Float[Tensor, "rays samples"],
-    proposal_edges: Float[Tensor, "rays bins+1"],
-    proposal_weights: Float[Tensor, "rays bins"],
+    edges: Float[Tensor, "rays edges"],
+    weights: Float[Tensor, "rays edges-1"],
+    proposal_edges: Float[Tensor, "rays proposal_edges"],
+    proposal_weights: Float[Tensor, "rays proposal_edges-1"],
 ) -> Float[Tensor, ""]:
     """Makes the proposal an upper bound of the field's weights (mip-NeRF 360, arXiv 2111.12077, eq. 13).
 
@@ -108,7 +108,7 @@ def interlevel_loss(
 
 
 def distortion_loss(
-    edges: Float[Tensor, "rays samples+1"], weights: Float[Tensor, "rays samples"]
+    edges: Float[Tensor, "rays edges"], weights: Float[Tensor, "rays edges-1"]
 ) -> Float[Tensor, ""]:
     """Draws the weights of a ray together (mip-NeRF 360, arXiv 2111.12077, eq. 15). Mean over rays.
 

@@ -34,7 +34,8 @@ class StageScheduler(Scheduler):
 
     def get_scheduler(self, optimizer: Optimizer, lr_init: float) -> LRScheduler:  # noqa: D417
         """The torch schedule; `lr_init` is the optimizer's own rate, which the factor multiplies."""
-        return LambdaLR(optimizer, lr_lambda=self.factor)
+        # A function, because torch would put the attributes of any other callable into the checkpoint.
+        return LambdaLR(optimizer, lr_lambda=lambda step: self.factor(step))
 
     def factor(self, step: int) -> float:
         """Factor of the initial rate at `step`, a Python float in (0, 1]."""

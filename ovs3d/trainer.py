@@ -56,13 +56,14 @@ class OVS3DTrainerConfig(TrainerConfig):
         Raises:
             UserError: something that the user can mend.
         """
-        from ovs3d.preflight import describe_teachers, read_classes, read_geometry
+        from ovs3d.preflight import check_resume, describe_teachers, read_classes, read_geometry
 
         manager, model = self.pipeline.datamanager, self.pipeline.model
         if self.data is not None:
             manager.data = self.data
         if self.features is not None and "files" not in self.teachers:
-            self.teachers = ("files",)
+            self.teachers = ("files",)  # Without a patch encoder FDA is off.
+            CONSOLE.log("--features is given: teachers are files alone; add --teachers files dino for FDA")
         manager.encoder, manager.patch_encoder = self.encoder, self.dino
         manager.teachers, manager.features = self.teachers, self.features
         classes = read_classes(manager, self.classes)
@@ -84,6 +85,7 @@ class OVS3DTrainerConfig(TrainerConfig):
                 f"--geometry-steps {self.geometry_steps} is more than --max-num-iterations {self.max_num_iterations}; "
                 "the first is part of the second."
             )
+        check_resume(self)
         model.geometry_steps = self.geometry_steps
         self.set_schedules()
 
@@ -103,7 +105,7 @@ class OVS3DTrainer(Trainer):
     config: OVS3DTrainerConfig
 
     def _load_checkpoint(self) -> None:
-        """Host's loading, then the steps that are left: the host would train all of them once more."""
+        """Host's loading, or the geometry of another run."""
         if self.config.load_geometry is not None and self.config.load_dir is None:
             from ovs3d.preflight import load_geometry_state
 
@@ -111,11 +113,6 @@ class OVS3DTrainer(Trainer):
             CONSOLE.log(f"Geometry comes from {self.config.load_geometry}")
             return
         super()._load_checkpoint()
-        if self._start_step >= self.config.max_num_iterations:
-            raise UserError(
-                f"The checkpoint in {self.config.load_dir} is at step {self._start_step - 1} already; raise "
-                f"--max-num-iterations above {self._start_step} to train further."
-            )
 
     def train(self) -> None:
         """Trains to `max_num_iterations` in all, resumed or not."""

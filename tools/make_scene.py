@@ -58,7 +58,15 @@ class MakeScene:
             words = f"Blender Cycles, {self.samples} samples a pixel, OpenImageDenoise"
         size = (self.width, self.height)
         write_dataset(
-            self.out, compiled, train, test, size, words, render, self.depth, lambda k, n: LOG.info("view %d of %d", k, n)
+            self.out,
+            compiled,
+            train,
+            test,
+            size,
+            words,
+            render,
+            self.depth,
+            lambda k, n: LOG.info("view %d of %d", k, n),
         )
 
 

@@ -49,7 +49,7 @@ class Options:
     out: Path
     """Folder of the run: its checkpoint, from which an interrupted run continues, and its weights."""
     minutes: float = 60.0
-    """Training time; the learning rate falls to nothing over it."""
+    """Processor time of the training; the learning rate falls to nothing over it."""
     export: Path | None = None
     """Where the finished weights go, besides `out`."""
     config: Path = ASSETS / "tiny-clip.json"
@@ -71,7 +71,7 @@ class Options:
     rate: float = 1.5e-3
     """Peak learning rate."""
     checkpoint_minutes: float = 3.0
-    """Minutes from one checkpoint to the next."""
+    """Processor time, in minutes, from one checkpoint to the next."""
     threads: int = 1
     """Processor threads."""
 
@@ -124,7 +124,7 @@ class Trainer:
         self.optimizer.step()
         self.step_count += 1
         self.average.update(self.model, min(0.999, 1 - 1 / (1 + self.step_count / 10)))
-        return {name: float(value) for name, value in losses.items()}
+        return {name: float(value.detach()) for name, value in losses.items()}
 
     @property
     def is_vit(self) -> bool:
@@ -192,10 +192,10 @@ def train(options: Options) -> None:
             saved = clock.elapsed
             trainer.save(checkpoint, saved)
             corpus.refresh()
-            measured = report(trainer.encoder(), val.scenes[:12])
+            measured = report(trainer.encoder(), val.scenes[:10], (1.5,) if trainer.is_vit else ())
             log.info("%s", json.dumps(measured))
             _export(options.out / "tiny-clip.safetensors", trainer, options, measured)
-    measured = report(trainer.encoder(), val.scenes)
+    measured = report(trainer.encoder(), val.scenes, (1.0, 1.5, 2.0) if trainer.is_vit else ())
     log.info("All validation scenes: %s", json.dumps(measured, indent=1))
     (options.out / "measured.json").write_text(json.dumps(measured, indent=1))
     for path in (options.out / "tiny-clip.safetensors", options.export):

@@ -28,16 +28,12 @@ class Extract:
         """Extracts what the cache lacks of the training views."""
         from nerfstudio.utils.rich_utils import CONSOLE
 
-        from ovs3d.data.layouts import read_scene, scene_folder
-        from ovs3d.data.labels import find_labels
-        from ovs3d.data.splits import split_views
+        from ovs3d.data.dataparser import OVS3DDataParserConfig
+        from ovs3d.data.validation import training_images
         from ovs3d.teachers.base import build_teacher
         from ovs3d.teachers.cache import default_cache_root, extract_features
 
-        posed = read_scene(self.data)
-        labels = find_labels(scene_folder(self.data), [view.image for view in posed.views])
-        train, _ = split_views(posed, [labels.masks and path is not None for path in labels.paths], "held-out")
-        images = [posed.views[i].image for i in train]
+        images = training_images(OVS3DDataParserConfig(data=self.data))
         root = self.cache or default_cache_root()
         for name in self.teachers:
             teacher = build_teacher(name, self.encoder, self.dino, self.device)

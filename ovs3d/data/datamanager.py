@@ -37,6 +37,8 @@ class OVS3DDataManagerConfig(VanillaDataManagerConfig):
     """Where extracted features are kept; by default OVS3D_CACHE or ~/.cache/ovs3d."""
     feature_views: float = 1.0
     """Part of the training views whose image-text features are used, spread evenly; the authors use 0.5."""
+    levels: tuple[int, ...] = ()
+    """Scales of the image-text teacher that supervise; all by default."""
     semantic_rays: int = 4096
     """Random rays per batch of the semantic stage."""
     patches: int = 8

@@ -50,9 +50,7 @@ class SampleTable:
 
 def lattice_rays(views: int, rows: int, columns: int) -> tuple[Int[Tensor, " rays"], Float[Tensor, "rays 2"]]:
     """One ray through the middle of every cell of a `rows` x `columns` grid over every view."""
-    view, row, column = torch.meshgrid(
-        torch.arange(views), torch.arange(rows), torch.arange(columns), indexing="ij"
-    )
+    view, row, column = torch.meshgrid(torch.arange(views), torch.arange(rows), torch.arange(columns), indexing="ij")
     uv = torch.stack([(column + 0.5) / columns, (row + 0.5) / rows], dim=-1)
     return view.reshape(-1), uv.reshape(-1, 2)
 

@@ -65,9 +65,7 @@ class SemanticField(nn.Module):
         nn.init.zeros_(self.selection_layer.weight)  # Every scale counts the same at first.
         nn.init.zeros_(self.selection_layer.bias)
 
-    def forward(
-        self, points: Float[Tensor, "rays samples 3"], weights: Float[Tensor, "rays samples"]
-    ) -> RaySemantics:
+    def forward(self, points: Float[Tensor, "rays samples 3"], weights: Float[Tensor, "rays samples"]) -> RaySemantics:
         """Renders the semantics of rays from world-space `points` and their rendering `weights` (detached)."""
         return self.render(contract(points), weights)
 

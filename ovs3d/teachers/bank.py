@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -20,6 +20,7 @@ PATCH_TEACHERS = ("dino",)
 """Teachers without a text space: they supervise FDA and a head of their own."""
 
 
+@runtime_checkable
 class TeacherSettings(Protocol):
     """What `open_teachers` reads; the data manager's configuration has it."""
 
@@ -29,6 +30,7 @@ class TeacherSettings(Protocol):
     features: Path | None
     feature_cache: Path | None
     feature_views: float
+    levels: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class TeacherBank:
     """DINO-like features, or None."""
     used_views: tuple[int, ...]
     """Views whose text features supervise; all others count as without features."""
+    used_levels: tuple[int, ...]
+    """Scales that supervise; all others count as without features."""
 
     @property
     def lattice(self) -> tuple[int, int]:
@@ -53,8 +57,8 @@ class TeacherBank:
     def targets(self, views: Int[Tensor, " rays"], uv: Float[Tensor, "rays 2"]) -> dict:
         """Teacher features of rays: `features`, `features_valid`, and with a patch encoder `patch_features`."""
         features, valid = self.text_store.lookup(views, uv)
-        if len(self.used_views) < len(self.text_store):
-            valid = valid & torch.isin(views, torch.tensor(self.used_views))[:, None]
+        valid = valid & torch.isin(views, torch.tensor(self.used_views))[:, None]
+        valid = valid & torch.isin(torch.arange(valid.shape[1]), torch.tensor(self.used_levels))
         batch = {"views": views, "features": features, "features_valid": valid}
         if self.patch_store is not None:
             patch_features, patch_valid = self.patch_store.lookup(views, uv)
@@ -106,4 +110,5 @@ def open_teachers(settings: TeacherSettings, images: Sequence[Path], device: tor
         )
     count = max(1, round(settings.feature_views * len(images)))
     used = tuple(sorted({round(i * (len(images) - 1) / max(count - 1, 1)) for i in range(count)}))
-    return TeacherBank(text_stores[0], patch_store, used)
+    levels = settings.levels or tuple(range(len(text_stores[0].meta.levels)))
+    return TeacherBank(text_stores[0], patch_store, used, levels)

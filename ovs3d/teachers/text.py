@@ -1,7 +1,7 @@
 """Texts of the classes as unit vectors, from whatever knows the teacher's embedding space."""
 
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -13,6 +13,7 @@ from ovs3d.spaces import TextEncoder, check_same_space, load_encoder
 from ovs3d.teachers.files import open_vocabulary
 
 
+@runtime_checkable
 class TextSettings(Protocol):
     """What decides where words come from; the data manager's configuration has it."""
 

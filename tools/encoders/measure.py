@@ -68,7 +68,7 @@ def measure_dense(encoder: ImageTextEncoder, scenes: list[StoredScene], zoom: fl
         words = encoder.encode_text([info.name for info in scene.classes])
         views = np.asarray(scene.views[:n_views])
         rows, columns = (round(side * zoom / CELL) for side in views.shape[1:3])
-        images = torch.from_numpy(views[..., :3]).permute(0, 3, 1, 2).float() / 255
+        images = torch.from_numpy(views[..., :3].copy()).permute(0, 3, 1, 2).float() / 255
         images = F.interpolate(images, size=(rows * CELL, columns * CELL), mode="bicubic", antialias=True).clamp(0, 1)
         dense = torch.cat([encoder.encode_dense(image[None]) for image in images])
         answer = torch.einsum("vdhw,cd->vhwc", F.normalize(dense, dim=1), words).argmax(-1).numpy()
@@ -94,10 +94,12 @@ def text_confusion(encoder: ImageTextEncoder, scenes: list[StoredScene]) -> floa
     return worst
 
 
-def report(encoder: ImageTextEncoder, scenes: list[StoredScene]) -> dict[str, dict[str, float] | float]:
-    """All measurements of an image-text encoder."""
+def report(
+    encoder: ImageTextEncoder, scenes: list[StoredScene], zooms: tuple[float, ...] = (1.0, 1.5, 2.0)
+) -> dict[str, dict[str, float] | float]:
+    """All measurements of an image-text encoder; none of the dense path where it has none (`zooms` empty)."""
     return {
         "windows": measure_windows(encoder, scenes).summary(),
-        **{f"dense x{zoom}": measure_dense(encoder, scenes, zoom).summary() for zoom in (1.0, 1.5, 2.0)},
+        **{f"dense x{zoom}": measure_dense(encoder, scenes, zoom).summary() for zoom in zooms},
         "largest text cosine": round(text_confusion(encoder, scenes), 4),
     }

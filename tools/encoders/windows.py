@@ -100,7 +100,9 @@ def draw_dense_crops(
         part = view[top : top + height, left : left + width]
         part = part[:, ::-1] if rng.random() < 0.5 else part
         picture = resize(np.ascontiguousarray(part[..., :3]), rows * CELL, columns * CELL)
-        label = cv2.resize(np.ascontiguousarray(part[..., 3]), (columns * CELL, rows * CELL), interpolation=cv2.INTER_NEAREST)
+        label = cv2.resize(
+            np.ascontiguousarray(part[..., 3]), (columns * CELL, rows * CELL), interpolation=cv2.INTER_NEAREST
+        )
         present = np.flatnonzero(np.bincount(label.reshape(-1), minlength=256)[: len(scene.classes)] > 3 * CELL**2)
         chosen, classes = [], []
         for wanted in rng.choice(present, boxes) if len(present) > 0 else ():
@@ -119,7 +121,9 @@ def draw_dense_crops(
     return crops
 
 
-def augment(pictures: UInt8[ndarray, "n h w 3"], generator: torch.Generator, mirror: bool = True) -> Float[Tensor, "n 3 h w"]:
+def augment(
+    pictures: UInt8[ndarray, "n h w 3"], generator: torch.Generator, mirror: bool = True
+) -> Float[Tensor, "n 3 h w"]:
     """To RGB in [0, 1], mirrored half of the time if `mirror`, with other light, white balance, blur and noise.
 
     The changes are small enough for colours to keep their names.

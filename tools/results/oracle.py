@@ -19,7 +19,7 @@ def majority(labels: Int[np.ndarray, "h w"], boxes: torch.Tensor, classes: int) 
     """One-hot majority class of every window, [windows, classes]; windows without a labelled pixel are zero."""
     one_hot = np.stack([labels == index for index in range(classes)], axis=-1).astype(np.int64)
     sums = np.pad(one_hot.cumsum(0).cumsum(1), ((1, 0), (1, 0), (0, 0)))
-    left, top, right, bottom = boxes.numpy().T
+    top, left, bottom, right = boxes.numpy().T
     counts = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
     best = torch.nn.functional.one_hot(torch.from_numpy(counts.argmax(axis=1)), classes).float()
     return best * torch.from_numpy(counts.sum(axis=1) > 0)[:, None]

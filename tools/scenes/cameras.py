@@ -107,5 +107,7 @@ def cameras(description: SceneDescription, n_train: int, n_test: int) -> tuple[l
     rows = _path(description.path, np.concatenate([train_t, test_t]), description.rng("camera path"))
     rows[:, :3] += jitter.normal(0, 0.02, (len(rows), 3))
     rolls = jitter.normal(0, 0.03, len(rows))
-    views = [look_at(_clear(description, row[:3].copy()), row[3:], float(r)) for row, r in zip(rows, rolls, strict=True)]
+    views = [
+        look_at(_clear(description, row[:3].copy()), row[3:], float(r)) for row, r in zip(rows, rolls, strict=True)
+    ]
     return views[:n_train], views[n_train:]

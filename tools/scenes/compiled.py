@@ -36,7 +36,7 @@ class Geometry:
 
 def _object(spec: ObjectSpec, label: int, rng: Generator) -> Part:
     mesh = build_shape(spec.triple.shape, spec.size, rng)
-    place = np.asarray(spec.position) + [0, 0, 0.001]
+    place = np.add(spec.position, (0, 0, 0.001))
     mesh = transform(mesh, rotation_about(2, spec.yaw), place)
     cos, sin = np.cos(spec.pattern_angle), np.sin(spec.pattern_angle)
     turned = mesh.uv @ np.array([[cos, sin], [-sin, cos]]) + rng.uniform(0, 1, 2) * spec.period

@@ -37,14 +37,14 @@ def ray_scene(vertices: Float[ndarray, "vertices 3"], faces: Int[ndarray, "faces
     """An Embree scene of all triangles as one geometry, so that a hit's primitive id is the global face index."""
     scene = o3d.t.geometry.RaycastingScene(nthreads=1)
     scene.add_triangles(
-        o3d.core.Tensor(np.ascontiguousarray(vertices, dtype=np.float32)),
-        o3d.core.Tensor(np.ascontiguousarray(faces, dtype=np.uint32)),
+        o3d.core.Tensor.from_numpy(np.ascontiguousarray(vertices, dtype=np.float32)),
+        o3d.core.Tensor.from_numpy(np.ascontiguousarray(faces, dtype=np.uint32)),
     )
     return scene
 
 
 def _rays(origin: Float[ndarray, "rays 3"], direction: Float[ndarray, "rays 3"]) -> o3d.core.Tensor:
-    return o3d.core.Tensor(np.concatenate([origin, direction], -1).astype(np.float32))
+    return o3d.core.Tensor.from_numpy(np.concatenate([origin, direction], -1).astype(np.float32))
 
 
 def _direct(

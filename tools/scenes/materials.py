@@ -24,7 +24,7 @@ def _axes(cells_u: float, cells_v: float) -> tuple[Grid, Grid]:
 
 
 def _cells(u: Grid, v: Grid, columns: int, rows: int, joint: float, rng: Generator) -> tuple[Grid, Grid]:
-    """A random shade per cell in [-1, 1], and a mask that is 1 within `joint` (a fraction of the tile) of cell edges."""
+    """A shade per cell in [-1, 1], and a mask that is 1 within `joint` (a fraction of the tile) of cell edges."""
     shade = rng.uniform(-1, 1, (rows, columns))[v.astype(int) % rows, u.astype(int) % columns]
     edge_u, edge_v = np.minimum(u % 1, 1 - u % 1) / columns, np.minimum(v % 1, 1 - v % 1) / rows
     mask = np.clip((joint - np.minimum(edge_u, edge_v)) * SIZE + 0.5, 0, 1)
@@ -124,7 +124,9 @@ def rug_texture(rng: Generator, diameter: float) -> Texture:
     u, v = _axes(2, 2)
     rings = np.sign(np.sin(np.hypot(u - 1, v - 1) * 2 * np.pi * 3.5 + rng.uniform(0, 6)))
     weave = noise(SIZE, 110, rng)
-    return Texture(to_pixels(tint(base, 0.14 * rings + 0.20 * weave + 0.1 * noise(SIZE, 10, rng))), (diameter, diameter))
+    return Texture(
+        to_pixels(tint(base, 0.14 * rings + 0.20 * weave + 0.1 * noise(SIZE, 10, rng))), (diameter, diameter)
+    )
 
 
 def window_texture(rng: Generator, width: float, height: float) -> Texture:

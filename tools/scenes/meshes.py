@@ -70,7 +70,10 @@ def quad(
     normal = np.cross(e, f) / np.linalg.norm(np.cross(e, f))
     uv = np.stack([s * np.linalg.norm(e), t * np.linalg.norm(f)], -1).reshape(-1, 2)
     return Mesh(
-        vertices.reshape(-1, 3), _grid_faces(len(steps_v), len(steps_u)), uv, np.tile(normal, (vertices[..., 0].size, 1))
+        vertices.reshape(-1, 3),
+        _grid_faces(len(steps_v), len(steps_u)),
+        uv,
+        np.tile(normal, (vertices[..., 0].size, 1)),
     )
 
 
@@ -136,9 +139,7 @@ def lathe(profile: Float[ndarray, "points 2"], segments: int = 40, cone: bool = 
         uv = np.stack([slant * np.cos(phi * slope), slant * np.sin(phi * slope)], -1)
     else:
         uv = np.stack(np.broadcast_arrays(phi[None, :] * profile[:, 0].max(), length[:, None]), -1)
-    return Mesh(
-        vertices.reshape(-1, 3), _grid_faces(len(profile), len(phi)), uv.reshape(-1, 2), normals.reshape(-1, 3)
-    )
+    return Mesh(vertices.reshape(-1, 3), _grid_faces(len(profile), len(phi)), uv.reshape(-1, 2), normals.reshape(-1, 3))
 
 
 def disc(radius: float, z: float, up: bool, rings: int = 5, segments: int = 40) -> Mesh:

@@ -15,7 +15,7 @@ from .meshes import merge
 
 IGNORE = 255
 SHININESS = 40.0
-SPECULAR = 0.25
+SPECULAR = 0.12
 EDGE_SAMPLES = np.array([(-0.375, -0.125), (0.125, -0.375), (0.375, 0.125), (-0.125, 0.375)])
 
 
@@ -163,7 +163,8 @@ def _shade(
 ) -> Float[ndarray, "rays 3"]:
     """Linear colours of rays whose direction has unit length along the optical axis."""
     face, bary, depth = hit
-    face = np.where(face < len(compiled.face_part), face, 0)
+    missed = face >= len(compiled.face_part)
+    face, depth = np.where(missed, 0, face), np.where(missed, np.float32(0), depth)
     channels = compiled.corner_data.shape[-1]
     corners = compiled.corner_data.reshape(len(compiled.corner_data), -1).take(face, axis=0)
     data = corners[:, :channels]
@@ -185,6 +186,7 @@ def _shade(
         point, view = origin + direction[shiny] * depth[shiny, None], -direction[shiny] / length[shiny, None]
         gloss = compiled.glossy[part[shiny], None]
         colour[shiny] += gloss * _highlights(compiled, point, view, n, data[shiny, 8:])
+    colour[missed] = 0.0
     return colour
 
 
@@ -197,7 +199,7 @@ def _cast(
     direction = (local @ camera.camera_to_world[:3, :3].T).astype(np.float32)
     origin = camera.position.astype(np.float32)
     rays = np.concatenate([np.broadcast_to(origin, direction.shape), direction], -1)
-    answer = compiled.scene.cast_rays(o3d.core.Tensor(rays), nthreads=1)
+    answer = compiled.scene.cast_rays(o3d.core.Tensor.from_numpy(rays), nthreads=1)
     face = answer["primitive_ids"].numpy().astype(np.int64)
     return origin, direction, (face, answer["primitive_uvs"].numpy(), answer["t_hit"].numpy())
 
@@ -235,6 +237,8 @@ def raycast_view(compiled: Compiled, camera: Camera, width: int, height: int) ->
     points = (centres[rows][:, None, :] + EDGE_SAMPLES).reshape(-1, 2)
     fine = _shade(compiled, *_cast(compiled, camera, points, width, height), angle)
     colour[rows] = np.minimum(fine, 1.0).reshape(-1, len(EDGE_SAMPLES), 3).mean(axis=1)
+    # A grazing hit on a sliver triangle can have no normal; it is black rather than no picture.
+    colour = np.nan_to_num(colour, posinf=1.0)
     rgb = _TO_BYTE[(np.clip(colour, 0, 1) * 4096).astype(np.int32)].reshape(height, width, 3)
     label = np.where(empty, IGNORE, compiled.labels.take(part.reshape(-1))).astype(np.uint8)
     depth = np.where(empty, 0.0, hit[2]).astype(np.float32)

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
 from numpy.random import Generator
 
 from .description import FurnitureSpec, LightSpec, ObjectSpec, PathSpec, RoomSpec, SceneDescription
@@ -39,7 +41,9 @@ def sample_triples(rng: Generator, count: int, allow_held_out: bool, required: S
 def _sizes(rng: Generator, count: int) -> list[float]:
     """Metres: most objects are of one kind of size, one or two are small."""
     small = int(rng.integers(1, 3))
-    sizes = [float(s) for s in rng.uniform(0.16, 0.22, small)] + [float(s) for s in rng.uniform(0.42, 0.60, count - small)]
+    sizes = [float(s) for s in rng.uniform(0.16, 0.22, small)] + [
+        float(s) for s in rng.uniform(0.42, 0.60, count - small)
+    ]
     return [sizes[i] for i in rng.permutation(count)]
 
 
@@ -75,25 +79,26 @@ Placed = list[tuple[float, float, float, float]]
 
 
 def _place(layout: str, sizes: Sequence[float], furniture: Sequence[FurnitureSpec], rng: Generator) -> Placed:
-    """(x, y, z, radius) of each object: on furniture where there is some and room, else on the floor, never touching."""
+    """(x, y, z, radius) of each object: on furniture where there is room, else on the floor, never touching."""
     placed: Placed = []
     carried = {k: 0 for k in range(len(furniture))}
     for index, size in enumerate(sizes):
         radius = 0.5 * size
-        for attempt in range(400):
+        for attempt in range(1200):
             k = int(rng.integers(len(furniture))) if furniture else 0
             limit = 4 if layout == "table" else 1
-            if furniture and attempt < 60 and carried[k] < limit:
+            if furniture and attempt < 120 and carried[k] < limit:
                 item = furniture[k]
                 reach_x, reach_y = (max(0.0, item.size[a] / 2 - 0.95 * radius) for a in (0, 1))
                 x, y = item.centre[0] + rng.uniform(-reach_x, reach_x), item.centre[1] + rng.uniform(-reach_y, reach_y)
                 z = item.size[2]
             else:
                 x, y = _spot(layout, index, len(sizes), rng)
-                x, y, z, k = x * (1 + attempt / 250), y * (1 + attempt / 250), 0.0, -1
+                x, y, z, k = x * (1 + attempt / 400), y * (1 + attempt / 400), 0.0, -1
             apart = all(np.hypot(x - p[0], y - p[1]) > radius + p[3] + GAP for p in placed)
             blocked = z == 0.0 and any(
-                abs(x - f.centre[0]) < f.size[0] / 2 + radius + GAP and abs(y - f.centre[1]) < f.size[1] / 2 + radius + GAP
+                abs(x - f.centre[0]) < f.size[0] / 2 + radius + GAP
+                and abs(y - f.centre[1]) < f.size[1] / 2 + radius + GAP
                 for f in furniture
             )
             if apart and not blocked:
@@ -131,7 +136,7 @@ def _lights(room: RoomSpec, rng: Generator) -> tuple[LightSpec, ...]:
     return tuple(lights)
 
 
-def _vec3(values: Sequence[float]) -> tuple[float, float, float]:
+def _vec3(values: Float[ndarray, "3"]) -> tuple[float, float, float]:
     x, y, z = (float(v) for v in values)
     return x, y, z
 
@@ -154,8 +159,8 @@ def sample_scene(seed: int, allow_held_out: bool = True, required: Sequence[str]
     sizes = _sizes(rng, len(triples))
     layout = LAYOUTS[int(rng.integers(len(LAYOUTS)))]
     furniture = _furniture(layout, rng)
-    # Large objects first: they are the hard ones to place.
-    order = sorted(range(len(sizes)), key=lambda i: -sizes[i]) if furniture else list(range(len(sizes)))
+    # Furniture is taken first: a table by the small objects, of which it carries several; crates by the large ones.
+    order = sorted(range(len(sizes)), key=lambda i: sizes[i] if layout == "table" else -sizes[i])
     places = _place(layout, [sizes[i] for i in order], furniture, rng)
     objects = []
     for index, (x, y, z, _) in zip(order, places, strict=True):
@@ -174,7 +179,12 @@ def sample_scene(seed: int, allow_held_out: bool = True, required: Sequence[str]
         rug if rng.random() < 0.5 else None,
     )
     height = float(rng.uniform(0.75, 1.15)) + (0.25 if furniture else 0.0)
-    path = PathSpec(str(rng.choice(PATHS)), float(rng.uniform(1.75, 2.05)), height, float(rng.uniform(0.25, 0.4)))
+    path = PathSpec(
+        str(rng.choice(PATHS)),
+        float(rng.uniform(1.75, 2.0)) + (0.15 if furniture else 0.0),
+        height,
+        float(rng.uniform(0.25, 0.4)),
+    )
     exposure = float(rng.uniform(0.15, 0.20))
     return SceneDescription(
         seed, room, layout, tuple(objects), furniture, _lights(room, rng), path, exposure, tuple(required)

@@ -121,7 +121,10 @@ def _prism(size: float, rng: Generator) -> Mesh:
     top, y = half * 1.73, depth / 2
     slope = [even_quad((half, -y, 0), (0, depth, 0), (-half, 0, top), size / 7)]
     slope.append(even_quad((-half, y, 0), (0, -depth, 0), (half, 0, top), size / 7))
-    ends = [triangle((-half, -y, 0), (half, -y, 0), (0, -y, top), 7), triangle((half, y, 0), (-half, y, 0), (0, y, top), 7)]
+    ends = [
+        triangle((-half, -y, 0), (half, -y, 0), (0, -y, top), 7),
+        triangle((half, y, 0), (-half, y, 0), (0, y, top), 7),
+    ]
     return merge([*slope, *ends, even_quad((-half, y, 0), (2 * half, 0, 0), (0, -depth, 0), size / 4)])
 
 

@@ -21,7 +21,7 @@ class Texture:
 
 
 def noise(size: int, cycles: float, rng: Generator, stretch: float = 1.0) -> Grid:
-    """Periodic noise in about [-1, 1] whose strongest detail has `cycles` cycles per tile; `stretch` > 1 elongates v."""
+    """Periodic noise in about [-1, 1] of up to `cycles` cycles per tile; `stretch` > 1 elongates v."""
     fy, fx = np.meshgrid(np.fft.fftfreq(size) * size, np.fft.rfftfreq(size) * size, indexing="ij")
     radius = np.hypot(fx, fy * stretch)
     spectrum = np.exp(-((radius / cycles) ** 2)) * (radius > 0) / np.maximum(radius, 1.0) ** 0.5

@@ -1,0 +1,44 @@
+"""Small runs: `ovs3d-tiny` with sizes that train in seconds."""
+
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import torch
+from nerfstudio.scripts.train import main
+
+from ovs3d.config import ovs3d_tiny_method
+from ovs3d.preflight import latest_checkpoint
+from ovs3d.trainer import OVS3DTrainerConfig
+
+GEOMETRY_STEPS, STEPS = 300, 500
+
+
+def small_config(
+    data: Path, features: Path | None, output_dir: Path, steps: tuple[int, int] = (GEOMETRY_STEPS, STEPS), seed: int = 0
+) -> OVS3DTrainerConfig:
+    """A run of `steps` = (geometry, in all) that writes to `output_dir`/boxes/ovs3d-tiny/run."""
+    base = ovs3d_tiny_method.config
+    assert isinstance(base, OVS3DTrainerConfig)
+    config = deepcopy(base)
+    config.data, config.features, config.output_dir = data, features, output_dir
+    config.experiment_name, config.timestamp, config.vis = "boxes", "run", "tensorboard"
+    config.machine.device_type, config.machine.seed = "cpu", seed
+    config.geometry_steps, config.max_num_iterations = steps
+    config.steps_per_save, config.steps_per_eval_image = GEOMETRY_STEPS, 1_000_000
+    manager, model = config.pipeline.datamanager, config.pipeline.model
+    manager.train_num_rays_per_batch, manager.semantic_rays, manager.table_rays = 512, 512, 20_000
+    model.proposal_resolution, model.proposal_samples, model.field_samples = 32, 32, 16
+    model.plane_resolutions, model.plane_channels, model.hidden_dim = (16, 64), 8, 32
+    model.latent_resolutions, model.latent_channels, model.head_dim, model.kept_samples = (32,), 8, 32, 6
+    return config
+
+
+def train(config: OVS3DTrainerConfig) -> None:
+    """What `ns-train` does with a parsed configuration."""
+    main(config)
+
+
+def checkpoint(run: Path) -> dict[str, Any]:
+    """The newest checkpoint of a run, loaded safely."""
+    return torch.load(latest_checkpoint(run / "config.yml"), map_location="cpu", weights_only=True)

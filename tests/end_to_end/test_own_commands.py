@@ -1,0 +1,86 @@
+"""`ovs3d eval`, `ovs3d render` and `ovs3d reclass` on a run."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ovs3d.cli.main import main
+from ovs3d.evaluation.protocols import evaluate
+from ovs3d.export.video import read_frames
+from ovs3d.scene import Scene
+from tests.end_to_end.box_scene import CLASSES, HEIGHT, WIDTH
+from tests.end_to_end.camera_path import write_camera_path
+from tests.end_to_end.runs import checkpoint
+
+
+def test_eval_writes_numbers_figures_and_masks(run: Path, scene: Scene, tmp_path: Path, capsys) -> None:
+    out, masks = tmp_path / "out", tmp_path / "masks"
+    assert main(["eval", str(run), "--out", str(out), "--masks", str(masks), "--baseline-2d"]) == 0
+    written = json.loads((out / "eval.json").read_text())
+    ours = evaluate(scene)
+    assert written["segmentation"]["miou"] == pytest.approx(ours["segmentation"]["miou"])
+    assert written["psnr"] == pytest.approx(ours["psnr"]) and {"machine", "versions"} <= set(written["header"])
+    # The exact level's own features, looked up at the pixels that they were made from, are the labels themselves.
+    assert written["baseline_2d"]["raw/fine"] == 1.0 > written["baseline_2d"]["raw/coarse"]
+    assert sorted(path.name for path in (out / "figures").iterdir()) == ["view_00.png", "view_08.png"]
+    for index, name in enumerate(("view_00.png", "view_08.png")):
+        labels = scene.segment(scene.held_out_outputs.cameras[index : index + 1]).labels
+        assert np.array_equal(np.asarray(Image.open(masks / name)), labels.numpy())
+    assert "mIoU" in capsys.readouterr().out
+
+
+def test_eval_without_labels_says_so(run: Path, scene_folder: Path, tmp_path: Path, capsys) -> None:
+    bare = shutil.copytree(scene_folder, tmp_path / "bare", ignore=shutil.ignore_patterns("labels"))
+    assert main(["eval", str(run), "--out", str(tmp_path / "out"), "--data", str(bare)]) == 0
+    assert "no labels" in capsys.readouterr().out
+    assert json.loads((tmp_path / "out" / "eval.json").read_text())["segmentation"] is None
+
+
+def test_render_writes_a_closed_path_and_a_given_one(run: Path, tmp_path: Path) -> None:
+    assert main(["render", str(run), "--out", str(tmp_path / "a.mp4"), "--frames", "10", "--fps", "5"]) == 0
+    given = write_camera_path(tmp_path / "path.json", frames=2)
+    assert main(["render", str(run), "--out", str(tmp_path / "b.mp4"), "--path", str(given)]) == 0
+    closed, own = read_frames(tmp_path / "a.mp4"), read_frames(tmp_path / "b.mp4")
+    assert len(closed) == 10 and len(own) == 2
+    assert closed.shape[2] == own.shape[2] == 3 * WIDTH and closed.shape[1] > HEIGHT
+    assert not np.array_equal(closed[0], closed[5])
+
+
+def test_reclass_learns_other_words_on_the_same_geometry(run: Path, tmp_path: Path) -> None:
+    words = ["room", "a box: red box | blue box", "green box"]
+    where = ["--output-dir", str(tmp_path), "--timestamp", "again"]
+    assert main(["reclass", str(run), "--classes", *words, *where]) == 0
+    again = tmp_path / "boxes" / "ovs3d-tiny" / "again"
+    scene = Scene.load(again)
+    assert scene.classes == ("room", "a box", "green box")
+    scores = evaluate(scene)["segmentation"]
+    # The labels know no class "a box", so that only the other two are measured.
+    assert scores["absent"] == ["a box"] and scores["iou"]["room"] > 0.8 and scores["iou"]["green box"] > 0.5
+    old, new = checkpoint(run)["pipeline"], checkpoint(again)["pipeline"]
+    assert all(new[name].equal(old[name]) for name in old if name.startswith(("_model.radiance", "_model.proposal")))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["reclass", "{run}", "--classes", "room", "unicorn"], "unicorn"),
+        (["reclass", "{run}", "--classes", "room"], "at least 2"),
+        (["eval", "{run}/nowhere"], "nowhere"),
+        (["render", "{run}", "--path", "{run}/config.yml"], "camera path"),
+        (["render", "{run}", "--out", "{run}/video.avi"], ".mp4"),
+        (["eval", "{run}", "--data", "{run}/gone"], "gone"),
+    ],
+)
+def test_bad_input_is_one_sentence(arguments: list[str], named: str, run: Path, capsys) -> None:
+    before = sorted(run.parent.rglob("*"))
+    try:
+        status = main([word.format(run=run) for word in arguments])
+    except SystemExit as stopped:  # The host's entry, which reclass calls, ends the program itself.
+        status = stopped.code
+    printed = capsys.readouterr().err.strip()
+    assert status == 2 and named in printed and "\n" not in printed
+    assert sorted(run.parent.rglob("*")) == before

@@ -1,0 +1,75 @@
+"""Semantic field: what is composited, what is decoded, and how scales are chosen."""
+
+import pytest
+import torch
+
+from ovs3d.field.semantic import SemanticField
+from ovs3d.rendering import contract
+
+
+def make_field(patch_dim: int = 5, scales: int = 3, sharpness: float = 1.0) -> SemanticField:
+    torch.manual_seed(0)
+    return SemanticField((8, 16), 4, 16, scales, 6, patch_dim, sharpness)
+
+
+def rays(count: int = 20, samples: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    points = 3.0 * torch.randn(count, samples, 3, generator=generator)
+    weights = torch.rand(count, samples, generator=generator)
+    return points, weights / weights.sum(dim=-1, keepdim=True)
+
+
+def test_selection_is_uniform_before_training() -> None:
+    selection = make_field()(*rays()).selection
+    torch.testing.assert_close(selection, torch.full_like(selection, 1 / 3))
+
+
+@pytest.mark.parametrize("sharpness", [1.0, 10.0])
+def test_selection_is_the_softmax_of_composited_votes(sharpness: float) -> None:
+    field = make_field(sharpness=sharpness)
+    torch.nn.init.normal_(field.selection_layer.weight)
+    points, weights = rays()
+    selection = field(points, weights).selection
+    assert selection.std() > 1e-3, "the votes must differ for this test to say anything"
+    torch.testing.assert_close(selection.sum(dim=-1), torch.ones(20))
+    for ray in range(20):
+        votes = torch.sigmoid(field.selection_layer(field.selection_planes(contract(points[ray]))))
+        summed = (weights[ray, :, None] * votes).sum(dim=0)
+        torch.testing.assert_close(selection[ray], torch.softmax(sharpness * summed, dim=-1))
+
+
+def test_one_heavy_sample_is_decoded_as_it_is() -> None:
+    field = make_field()
+    points, _ = rays()
+    chosen = torch.randint(4, (20,), generator=torch.Generator().manual_seed(2))
+    rendered = field(points, torch.nn.functional.one_hot(chosen, 4).float())
+    latent = field.latent(contract(points[torch.arange(20), chosen]))
+    torch.testing.assert_close(rendered.features, field.feature_head(latent))
+    assert field.patch_head is not None and rendered.patch_features is not None
+    torch.testing.assert_close(rendered.patch_features, field.patch_head(latent))
+
+
+def test_latents_are_composited_before_they_are_decoded() -> None:
+    field = make_field()
+    points, weights = rays()
+    latent = field.latent(contract(points.reshape(-1, 3))).reshape(20, 4, -1)
+    expected = field.feature_head((weights[..., None] * latent).sum(dim=1))
+    torch.testing.assert_close(field(points, weights).features, expected)
+
+
+def test_order_of_samples_does_not_matter() -> None:
+    field = make_field()
+    points, weights = rays()
+    torch.testing.assert_close(field(points.flip(1), weights.flip(1)).features, field(points, weights).features)
+
+
+def test_contracted_points_may_be_given_at_once() -> None:
+    field = make_field()
+    points, weights = rays()
+    assert torch.equal(field.render(contract(points), weights).features, field(points, weights).features)
+
+
+def test_field_without_a_patch_encoder_has_no_such_head() -> None:
+    field = make_field(patch_dim=0)
+    assert field(*rays()).patch_features is None
+    assert not any("patch" in name for name in field.state_dict())
