@@ -1,6 +1,7 @@
 """The methods that `ns-train` offers: `ovs3d`, `ovs3d-tiny` and `ovs3d-paper`."""
 
 from dataclasses import replace
+from typing import Literal
 
 from nerfstudio.configs.base_config import MachineConfig, ViewerConfig
 from nerfstudio.plugins.types import MethodSpecification
@@ -56,7 +57,7 @@ def base() -> OVS3DTrainerConfig:
     )
 
 
-def best_device() -> str:
+def best_device() -> Literal["cpu", "cuda"]:
     """cuda where there is one, else cpu."""
     import torch
 

@@ -67,6 +67,8 @@ class OVS3DModelConfig(ModelConfig):
     """Samples per ray of the proposal grid."""
     field_samples: int = 24
     """Samples per ray of the radiance field."""
+    colour_samples: int = 12
+    """Heaviest samples per ray whose colour is computed; the rest of the opacity takes their mean colour."""
     plane_resolutions: tuple[int, ...] = (128, 512)
     """Cells along a side of the radiance planes."""
     plane_channels: int = 16
@@ -105,7 +107,7 @@ class OVS3DModelConfig(ModelConfig):
 class OVS3DModel(Model):
     """Stage 1 trains density and colour, stage 2 the semantic field on cached samples of the frozen geometry."""
 
-    config: OVS3DModelConfig
+    config: OVS3DModelConfig  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def populate_modules(self) -> None:
         """Builds both fields and the buffers that a run needs to be evaluated without any encoder."""
@@ -137,14 +139,20 @@ class OVS3DModel(Model):
         """Whether the geometry stage is over."""
         return self.step >= self.config.geometry_steps
 
+    @property
+    def has_semantics(self) -> bool:
+        """Whether the semantic stage has begun: only then are the texts known."""
+        return self.in_semantics and bool(self.text.any())
+
     def get_param_groups(self) -> dict[str, list[Parameter]]:
         """Parameters by optimizer."""
+        semantic = list(self.semantic.named_parameters())
         return {
             "proposal": list(self.proposal.parameters()),
             "planes": list(self.radiance.planes.parameters()),
-            "networks": [*self.radiance.geometry.parameters(), *self.radiance.colour.parameters()],
+            "networks": [*self.radiance.geometry.parameters(), *self.radiance.colour_network.parameters()],
             "semantic_planes": [*self.semantic.latent.parameters(), *self.semantic.selection_planes.parameters()],
-            "semantic_heads": [p for name, p in self.semantic.named_parameters() if "planes" not in name and "latent" not in name],
+            "semantic_heads": [p for name, p in semantic if "planes" not in name and "latent" not in name],
         }  # fmt: skip
 
     def update_to_step(self, step: int) -> None:
@@ -163,7 +171,9 @@ class OVS3DModel(Model):
 
     def sample(
         self, rays: RayBundle
-    ) -> tuple[Float[Tensor, "rays edges"], Float[Tensor, "rays proposal_edges"], Float[Tensor, "rays proposal_edges-1"]]:
+    ) -> tuple[
+        Float[Tensor, "rays edges"], Float[Tensor, "rays proposal_edges"], Float[Tensor, "rays proposal_edges-1"]
+    ]:
         """Spacing borders of the field's samples, and the proposal's borders and weights."""
         config, count = self.config, len(rays)
         bounds = torch.tensor([config.near, config.far], device=self.device)
@@ -194,12 +204,14 @@ class OVS3DModel(Model):
             return {"semantics": self.semantic.render(points, ray_bundle.metadata["weights"])}
         edges, proposal_edges, proposal_weights = self.sample(ray_bundle)
         points, deltas = self.place(ray_bundle, edges)
-        directions = ray_bundle.directions[:, None].expand_as(points)
-        density, colour = self.radiance(points, directions)
+        density, features = self.radiance.density_and_features(points)
         weights = rendering.render_weights(density, deltas)
         accumulation = weights.sum(dim=-1, keepdim=True)
+        kept, indices = rendering.heaviest_samples(weights, self.config.colour_samples)
+        kept_features = features.gather(1, indices[..., None].expand(-1, -1, features.shape[-1]))
+        colour = self.radiance.colour(kept_features, ray_bundle.directions[:, None].expand(-1, kept.shape[1], -1))
         outputs: dict[str, Any] = {
-            "rgb": rendering.composite(weights, colour) + 0.5 * (1.0 - accumulation),
+            "rgb": rendering.composite(kept, colour) + 0.5 * (1.0 - accumulation),
             "accumulation": accumulation,
         }
         distances = rendering.spacing_to_distance(edges)
@@ -210,9 +222,16 @@ class OVS3DModel(Model):
             levels = (edges, weights, proposal_edges, proposal_weights)
             outputs["interlevel"] = rendering.interlevel_loss(*levels)
             outputs["distortion"] = rendering.distortion_loss(edges, weights)
-        elif self.in_semantics:
+        elif self.has_semantics:
             outputs.update(self.semantic_outputs(points, weights))
         return outputs
+
+    def get_rgba_image(self, outputs: dict[str, Tensor], output_name: str = "rgb") -> Tensor:
+        """Colour without the grey behind it, and opacity; `ns-export` asks for it, of `segmentation` too."""
+        colour, opacity = outputs[output_name], outputs["accumulation"]
+        if output_name == "rgb":
+            colour = ((colour - 0.5 * (1.0 - opacity)) / opacity.clamp(min=1e-6)).clamp(0.0, 1.0)
+        return torch.cat([colour, opacity], dim=-1)
 
     def semantic_outputs(
         self, points: Float[Tensor, "rays samples 3"], weights: Float[Tensor, "rays samples"]

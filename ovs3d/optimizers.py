@@ -15,3 +15,5 @@ class FusedAdamConfig(AdamOptimizerConfig):
     """Use the fused implementation."""
     betas: tuple[float, float] = (0.9, 0.99)
     """Decay of the running averages."""
+    weight_decay: float = 0.0
+    """L2 penalty."""

@@ -21,8 +21,8 @@ class OVS3DPipelineConfig(VanillaPipelineConfig):
     """Configuration of the pipeline."""
 
     _target: type = field(default_factory=lambda: OVS3DPipeline)
-    datamanager: OVS3DDataManagerConfig = field(default_factory=OVS3DDataManagerConfig)
-    model: OVS3DModelConfig = field(default_factory=OVS3DModelConfig)
+    datamanager: OVS3DDataManagerConfig = field(default_factory=OVS3DDataManagerConfig)  # pyright: ignore[reportIncompatibleVariableOverride]
+    model: OVS3DModelConfig = field(default_factory=OVS3DModelConfig)  # pyright: ignore[reportIncompatibleVariableOverride]
     prompts: tuple[tuple[str, ...], ...] = ()
     """Texts of every class, averaged; set by the top-level --classes."""
     seed: int = 0
@@ -33,7 +33,7 @@ class OVS3DPipeline(VanillaPipeline):
     """Starts the semantic stage when its step comes, and averages mIoU over all held-out views."""
 
     config: OVS3DPipelineConfig
-    datamanager: OVS3DDataManager
+    datamanager: OVS3DDataManager  # pyright: ignore[reportIncompatibleVariableOverride]
     model: OVS3DModel  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def get_train_loss_dict(self, step: int) -> tuple[Any, dict[str, Any], dict[str, Any]]:

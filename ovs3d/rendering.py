@@ -107,9 +107,7 @@ def interlevel_loss(
     return ((weights - bound).clamp(min=0.0).square() / (weights + 1e-5)).sum(dim=-1).mean()
 
 
-def distortion_loss(
-    edges: Float[Tensor, "rays edges"], weights: Float[Tensor, "rays edges-1"]
-) -> Float[Tensor, ""]:
+def distortion_loss(edges: Float[Tensor, "rays edges"], weights: Float[Tensor, "rays edges-1"]) -> Float[Tensor, ""]:
     """Draws the weights of a ray together (mip-NeRF 360, arXiv 2111.12077, eq. 15). Mean over rays.
 
     The double sum is taken in linear time: middles of intervals increase along the ray, so running sums suffice.

@@ -129,7 +129,7 @@ class Scene:
         Raises:
             UserError: the run has only trained its geometry so far.
         """
-        if not self.model.in_semantics:
+        if not self.model.has_semantics:
             raise UserError("This run stopped in its geometry stage; resume it with ns-train --load-dir.")
         outputs = self.model.get_outputs_for_camera(camera.to(self.model.device))
         return Segmentation(

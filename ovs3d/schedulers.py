@@ -30,12 +30,12 @@ class StageSchedulerConfig(SchedulerConfig):
 class StageScheduler(Scheduler):
     """Schedule of one training stage."""
 
-    config: StageSchedulerConfig
+    config: StageSchedulerConfig  # pyright: ignore[reportIncompatibleVariableOverride]
 
-    def get_scheduler(self, optimizer: Optimizer, lr_init: float) -> LRScheduler:  # noqa: D417
+    def get_scheduler(self, optimizer: Optimizer, lr_init: float) -> LRScheduler:
         """The torch schedule; `lr_init` is the optimizer's own rate, which the factor multiplies."""
         # A function, because torch would put the attributes of any other callable into the checkpoint.
-        return LambdaLR(optimizer, lr_lambda=lambda step: self.factor(step))
+        return LambdaLR(optimizer, lr_lambda=lambda step: self.factor(step))  # noqa: PLW0108
 
     def factor(self, step: int) -> float:
         """Factor of the initial rate at `step`, a Python float in (0, 1]."""

@@ -9,7 +9,7 @@ from nerfstudio.engine.trainer import Trainer, TrainerConfig
 from nerfstudio.utils.rich_utils import CONSOLE
 
 from ovs3d.errors import UserError
-from ovs3d.pipeline import OVS3DPipelineConfig
+from ovs3d.pipeline import OVS3DPipeline, OVS3DPipelineConfig
 from ovs3d.schedulers import StageSchedulerConfig
 
 GEOMETRY_GROUPS = ("proposal", "planes", "networks")
@@ -20,7 +20,7 @@ class OVS3DTrainerConfig(TrainerConfig):
     """Host's configuration with the flags of the method on top."""
 
     _target: type = field(default_factory=lambda: OVS3DTrainer)
-    pipeline: OVS3DPipelineConfig = field(default_factory=OVS3DPipelineConfig)
+    pipeline: OVS3DPipelineConfig = field(default_factory=OVS3DPipelineConfig)  # pyright: ignore[reportIncompatibleVariableOverride]
     classes: tuple[str, ...] = ()
     """Words to segment, "name" or "name: prompt | prompt"; by default those of DATA/classes.txt."""
     encoder: str = "ViT-B-16:laion2b_s34b_b88k"
@@ -74,7 +74,8 @@ class OVS3DTrainerConfig(TrainerConfig):
         model.feature_dim, model.scales, model.patch_dim = describe_teachers(manager, self.pipeline.prompts)
         if self.load_geometry is not None:
             self.load_geometry, geometry = read_geometry(self.load_geometry)
-            sizes = ("near", "far", "proposal_resolution", "proposal_samples", "field_samples", "plane_resolutions",
+            sizes = ("near", "far", "proposal_resolution", "proposal_samples", "field_samples", "colour_samples",
+                     "plane_resolutions",
                      "plane_channels", "hidden_dim")  # fmt: skip
             for name in sizes:
                 setattr(model, name, getattr(geometry.pipeline.model, name))
@@ -103,6 +104,7 @@ class OVS3DTrainer(Trainer):
     """Host's trainer; resumes to the configured number of steps, and can start from another run's geometry."""
 
     config: OVS3DTrainerConfig
+    pipeline: OVS3DPipeline  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def _load_checkpoint(self) -> None:
         """Host's loading, or the geometry of another run."""

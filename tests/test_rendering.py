@@ -31,7 +31,9 @@ def test_contract_outside_follows_equation_10() -> None:
 
 def test_contract_can_be_inverted_and_stays_in_its_cube() -> None:
     generator = torch.Generator().manual_seed(0)
-    points = torch.randn(500, 3, generator=generator, dtype=torch.float64) * torch.logspace(-2, 3, 500).double()[:, None]
+    points = (
+        torch.randn(500, 3, generator=generator, dtype=torch.float64) * torch.logspace(-2, 3, 500).double()[:, None]
+    )
     contracted = rendering.contract(points)
     assert contracted.abs().max() < 1.0
     doubled = 2.0 * contracted
@@ -190,6 +192,8 @@ def test_heaviest_samples_of_more_than_there_are_is_all_of_them() -> None:
 
 
 def test_median_depth_by_hand() -> None:
-    distances = torch.tensor([[1.0, 2.0, 3.0, 4.0]] * 3)
-    weights = torch.tensor([[0.1, 0.5, 0.1, 0.1], [0.0, 0.0, 0.01, 0.2], [0.3, 0.0, 0.0, 0.4]])
-    assert rendering.median_depth(weights, distances).tolist() == [2.0, 4.0, 4.0]
+    weights = torch.tensor(
+        [[0.3, 0.25, 0.2, 0.25], [0.45, 0.1, 0.2, 0.25], [0.0, 0.0, 0.01, 0.2], [0.3, 0.0, 0.0, 0.4]]
+    )
+    distances = torch.tensor([1.0, 2.0, 3.0, 4.0]).expand(4, 4)
+    assert rendering.median_depth(weights, distances).tolist() == [2.0, 2.0, 4.0, 4.0]

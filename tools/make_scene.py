@@ -1,7 +1,7 @@
 """Makes a synthetic scene with exact poses, labels and depth, in the data format that ovs3d reads.
 
-The bundled scene: python tools/make_scene.py --seed 7 --out data/room --renderer blender
-    --required "red striped cone" "red checkered cone" [and the held-out objects named in data/README.md]
+The bundled scene: python tools/make_scene.py --seed 7 --out data/room --renderer blender --samples 32
+    --required "red striped cone" "red checkered cone" "black dotted ball"
 """
 
 import dataclasses

@@ -21,8 +21,8 @@ from torch import Tensor
 
 from ovs3d.encoders.dense import dense_embeddings
 from ovs3d.encoders.open_clip import ASSETS, OpenClipEncoder
-from tools.encoders.captions import draw_caption, truth
-from tools.encoders.contrast import multi_positive_loss, train_with_plain_attention
+from tools.encoders.captions import attribute_captions, draw_caption, truth, wrong_caption
+from tools.encoders.contrast import answer_loss, multi_positive_loss, train_with_plain_attention
 from tools.encoders.corpus import Corpus, StoredScene
 from tools.encoders.measure import report
 from tools.encoders.training import (
@@ -66,8 +66,13 @@ class Options:
     """Windows per step."""
     dense_crops: int = 10
     """Larger crops per step for the dense path; 0 leaves the dense loss out."""
+    wrong_captions: int = 32
+    """Names per step of objects that differ from one in the batch by one attribute: wrong answers to learn from."""
     dense_weight: float = 0.5
     """Weight of the dense loss."""
+    max_scale: float = 20.0
+    """Largest factor on the cosines. CLIP allows 100, under which names of one scene may differ by 0.002 in cosine; a
+    field that learns the features needs wider margins."""
     rate: float = 1.5e-3
     """Peak learning rate."""
     checkpoint_minutes: float = 3.0
@@ -104,18 +109,28 @@ class Trainer:
             windows = F.normalize(self.model.visual(self._normal(augment(pictures, generator))).float(), dim=-1)
             dense, dense_classes = self._dense(scenes, rng, generator)
         captions = [draw_caption(info, rng) for info in classes + dense_classes]
+        objects = [info for info in classes if info.kind == "object"]
+        captions += [wrong_caption(info, rng) for info in objects[: self.options.wrong_captions]]
         captions = list({caption.text: caption for caption in captions}.values())
+        questions = attribute_captions(rng)
+        everything = captions + [caption for group in questions.values() for caption in group]
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            tokens = self.tokenizer([caption.text for caption in captions])
+            tokens = self.tokenizer([caption.text for caption in everything])
             texts = F.normalize(self.model.encode_text(tokens).float(), dim=-1)
-        scale = self.model.logit_scale.exp().clamp(max=100)
+        scale = self.model.logit_scale.exp().clamp(max=self.options.max_scale)
         losses = {}
         for name, images, infos in (("windows", windows, classes), ("dense", dense, dense_classes)):
             if len(infos) > 0:
-                table = torch.from_numpy(truth(captions, infos))
-                used = table.any(dim=0)
-                losses[name] = multi_positive_loss(images, texts[used], table[:, used], scale)
-        total = losses["windows"] + self.options.dense_weight * losses.get("dense", torch.zeros(()))
+                table = torch.from_numpy(truth(everything, infos))
+                count = len(captions)
+                losses[name] = multi_positive_loss(images, texts[:count], table[:, :count], scale)
+                losses[f"{name} attributes"] = images.new_zeros(())
+                for group in questions.values():
+                    part = slice(count, count + len(group))
+                    losses[f"{name} attributes"] += answer_loss(scale * images @ texts[part].T, table[:, part]) / 3
+                    count += len(group)
+        weights = {name: self.options.dense_weight if name.startswith("dense") else 1.0 for name in losses}
+        total = torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)

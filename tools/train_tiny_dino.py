@@ -19,10 +19,9 @@ import torch
 import tyro
 from jaxtyping import Float
 from rich.logging import RichHandler
-from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from ovs3d.encoders.dino import IMAGENET_MEAN, IMAGENET_STD, TINY_ARCHITECTURE, VitPatchEncoder, all_tokens
+from ovs3d.encoders.dino import IMAGENET_MEAN, IMAGENET_STD, VitPatchEncoder, all_tokens, tiny_vit
 from tools.encoders.corpus import Corpus, StoredScene
 from tools.encoders.distill import (
     Crops,
@@ -85,7 +84,7 @@ class Student(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.backbone: Any = VisionTransformer(**TINY_ARCHITECTURE)
+        self.backbone: Any = tiny_vit()
         width = int(self.backbone.embed_dim)
         self.head, self.patch_head = (Head(width, 256, 64, count) for count in (PROTOTYPES, PATCH_PROTOTYPES))
 
@@ -146,7 +145,7 @@ class Trainer:
 
     def encoder(self) -> VitPatchEncoder:
         """The teacher's backbone as an encoder."""
-        model = VisionTransformer(**TINY_ARCHITECTURE)
+        model = tiny_vit()
         model.load_state_dict(self.backbone_state())
         return VitPatchEncoder(model, "tiny-dino-in-training", torch.device("cpu"), bf16=True)
 

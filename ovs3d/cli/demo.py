@@ -32,10 +32,12 @@ class Demo:
         from ovs3d.export.frames import write_video
         from ovs3d.export.paths import smooth_path
         from ovs3d.scene import Scene
+        from ovs3d.trainer import OVS3DTrainerConfig
 
         began = time.monotonic()
         out = self.output_dir / "demo"
         config = deepcopy(ovs3d_tiny_method.config)
+        assert isinstance(config, OVS3DTrainerConfig)
         config.data, config.output_dir = self.data, self.output_dir
         config.experiment_name, config.timestamp = "demo", f"seed-{self.seed}"
         config.encoder, config.dino = "tiny-clip", "tiny-dino"

@@ -52,7 +52,7 @@ class OVS3DDataManagerConfig(VanillaDataManagerConfig):
 class OVS3DDataManager(VanillaDataManager[OVS3DDataset]):
     """Host's data manager with a second source of batches, used once `samples` is set."""
 
-    config: OVS3DDataManagerConfig
+    config: OVS3DDataManagerConfig  # pyright: ignore[reportIncompatibleVariableOverride]
     bank: TeacherBank | None = None
     samples: SampleTable | None = None
 
@@ -129,4 +129,6 @@ class OVS3DDataManager(VanillaDataManager[OVS3DDataset]):
         """Rays of a batch of the present stage."""
         if self.samples is None:
             return super().get_train_rays_per_batch()
-        return self.config.semantic_rays + self.config.patches * self.config.patch_side**2
+        _, rows, columns = self.samples.lattice
+        tokens = min(self.config.patch_side, rows) * min(self.config.patch_side, columns)
+        return self.config.semantic_rays + self.config.patches * tokens

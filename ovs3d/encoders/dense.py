@@ -24,7 +24,7 @@ def dense_stride(tower: nn.Module) -> int:
     Raises:
         UserError: The tower is neither a VisionTransformer nor a ModifiedResNet of open_clip.
     """
-    if _is_plain_vit(tower):
+    if isinstance(tower, VisionTransformer) and _is_plain(tower):
         return int(tower.conv1.stride[0])
     if isinstance(tower, ModifiedResNet):
         return 32
@@ -88,12 +88,9 @@ def self_similar_values(
     return block.ls_1(attention.out_proj(mixed.transpose(1, 2).reshape(views, patches, dim)))
 
 
-def _is_plain_vit(tower: nn.Module) -> bool:
-    return (
-        isinstance(tower, VisionTransformer)
-        and tower.attn_pool is None
-        and isinstance(tower.transformer.resblocks[-1], ResidualAttentionBlock)
-    )
+def _is_plain(tower: VisionTransformer) -> bool:
+    """CoCa's attention pools and the ablation blocks of open_clip have no value path of this form."""
+    return tower.attn_pool is None and isinstance(tower.transformer.resblocks[-1], ResidualAttentionBlock)
 
 
 def _vit(tower: VisionTransformer, images: Float[Tensor, "views 3 h w"]) -> Float[Tensor, "views dim gh gw"]:
@@ -105,6 +102,7 @@ def _vit(tower: VisionTransformer, images: Float[Tensor, "views 3 h w"]) -> Floa
     class_token = (tower.class_embedding + tower.positional_embedding[0]).expand(len(images), 1, -1)
     tokens = tower.ln_pre(torch.cat([class_token.to(tokens.dtype), tokens], dim=1))
     *blocks, last = tower.transformer.resblocks
+    assert isinstance(last, ResidualAttentionBlock)
     batch_first = getattr(tower.transformer, "batch_first", False)  # Older open_clip keeps tokens in front.
     tokens = tokens if batch_first else tokens.transpose(0, 1)
     for block in blocks:

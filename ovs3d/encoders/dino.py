@@ -13,12 +13,12 @@ from torch import Tensor
 
 from ovs3d.encoders import weights
 from ovs3d.encoders.dense import resample_positions
+from ovs3d.encoders.familiarity import Familiarity
 from ovs3d.errors import UserError
 
 ASSETS = Path(__file__).parent.parent / "assets"
 TINY_NAME = "tiny-dino"
 TINY_SPACE = "tiny-dino-v1"
-TINY_ARCHITECTURE = {"img_size": 64, "patch_size": 8, "embed_dim": 128, "depth": 5, "num_heads": 4, "num_classes": 0}
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -26,8 +26,16 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 class VitPatchEncoder:
     """A frozen timm VisionTransformer as a patch encoder (`ovs3d.spaces.PatchEncoder`)."""
 
-    def __init__(self, model: VisionTransformer, space: str, device: torch.device, bf16: bool) -> None:
+    def __init__(
+        self,
+        model: VisionTransformer,
+        space: str,
+        device: torch.device,
+        bf16: bool,
+        familiarity: Familiarity | None = None,
+    ) -> None:
         """Takes a built model; `bf16` runs it under bfloat16 autocast (tokens equal to about 1e-2)."""
+        self.familiarity = familiarity
         self.space = space
         self.device = device
         self.bf16 = bf16
@@ -46,6 +54,8 @@ class VitPatchEncoder:
         height, width = images.shape[-2:]
         if height % self.patch_stride or width % self.patch_stride:
             raise ValueError(f"The image sides must be multiples of {self.patch_stride}. Got: {height} x {width}.")
+        if self.familiarity is not None:
+            self.familiarity.observe(images)
         autocast = torch.autocast(self.device.type, dtype=torch.bfloat16) if self.bf16 else contextlib.nullcontext()
         with autocast:
             return patch_tokens(self.model, (images.to(self.device) - self._mean) / self._std).float()
@@ -81,11 +91,17 @@ def all_tokens(
     return model.norm(model.blocks(tokens)), grid
 
 
+def tiny_vit() -> VisionTransformer:
+    """The architecture of tiny-dino, with random weights."""
+    return VisionTransformer(img_size=64, patch_size=8, embed_dim=128, depth=5, num_heads=4, num_classes=0)
+
+
 def load_tiny_dino(device: torch.device) -> VitPatchEncoder:
     """The bundled encoder `tiny-dino`."""
-    model = VisionTransformer(**TINY_ARCHITECTURE)
+    model = tiny_vit()
     model.load_state_dict(weights.load_weights(ASSETS / "tiny-dino.safetensors"))
-    return VitPatchEncoder(model, TINY_SPACE, device, weights.bf16_is_faster(device))
+    familiarity = Familiarity(TINY_NAME, ASSETS / "tiny-familiar.json")
+    return VitPatchEncoder(model, TINY_SPACE, device, weights.bf16_is_faster(device), familiarity)
 
 
 def load_dino(name: str, device: torch.device) -> VitPatchEncoder:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ovs3d.encoders import weights
 from ovs3d.encoders.dense import dense_embeddings, dense_stride
+from ovs3d.encoders.familiarity import Familiarity
 from ovs3d.errors import UserError
 
 ASSETS = Path(__file__).parent.parent / "assets"
@@ -28,7 +29,15 @@ TINY_SPACE = "tiny-clip-v1"
 class OpenClipEncoder:
     """A frozen open_clip model as an image-text encoder (`ovs3d.spaces.ImageTextEncoder`)."""
 
-    def __init__(self, model: nn.Module, model_name: str, space: str, device: torch.device, bf16: bool) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        model_name: str,
+        space: str,
+        device: torch.device,
+        bf16: bool,
+        familiarity: Familiarity | None = None,
+    ) -> None:
         """Takes a built model.
 
         Args:
@@ -37,10 +46,12 @@ class OpenClipEncoder:
             space: Id of the embedding space.
             device: Where to run.
             bf16: Run the image tower under bfloat16 autocast (embeddings equal to about 1e-2).
+            familiarity: Watches the pictures of `encode_dense`, if given.
         """
         self.space = space
         self.device = device
         self.bf16 = bf16
+        self.familiarity = familiarity
         # nn.Module tells type checkers nothing about open_clip's attributes.
         self.model: Any = model.to(device).eval().requires_grad_(False)
         self.tower = self.model.visual
@@ -80,6 +91,8 @@ class OpenClipEncoder:
         Raises:
             UserError: The image tower has no dense path.
         """
+        if self.familiarity is not None:
+            self.familiarity.observe(images)
         with self._autocast():
             return dense_embeddings(self.tower, self._normalise(images.to(self.device))).float()
 
@@ -94,7 +107,8 @@ def load_tiny_clip(device: torch.device) -> OpenClipEncoder:
     """The bundled encoder `tiny-clip`: open_clip's own loader on a configuration and a file of this package."""
     open_clip.add_model_config(ASSETS / "tiny-clip.json")
     model = open_clip.create_model(TINY_NAME, pretrained=str(ASSETS / "tiny-clip.safetensors"))
-    return OpenClipEncoder(model, TINY_NAME, TINY_SPACE, device, weights.bf16_is_faster(device))
+    familiarity = Familiarity(TINY_NAME, ASSETS / "tiny-familiar.json")
+    return OpenClipEncoder(model, TINY_NAME, TINY_SPACE, device, weights.bf16_is_faster(device), familiarity)
 
 
 def load_open_clip(name: str, device: torch.device) -> OpenClipEncoder:

@@ -19,7 +19,7 @@ def path_from_file(path: Path) -> Cameras:
     try:
         content = json.loads(path.read_text())
         return get_path_from_json(content)
-    except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is no camera path ({error}); export one from ns-viewer's render tab.") from error
 
 
@@ -30,8 +30,7 @@ def smooth_path(cameras: Cameras, frames: int, stops: int = 10) -> Cameras:
     """
     positions = cameras.camera_to_worlds[:, :, 3]
     centred = positions - positions.mean(dim=0)
-    axes = torch.linalg.svd(centred, full_matrices=False).Vh  # The two widest directions span the walk.
-    flat = centred @ axes[:2].T
+    flat = centred @ torch.linalg.eigh(centred.T @ centred).eigenvectors[:, 1:]  # The two widest directions.
     order = torch.atan2(flat[:, 1], flat[:, 0]).argsort()
     chosen = order[torch.linspace(0, len(order) - 1, min(stops, len(order))).round().long()]
     closed = torch.cat([chosen, chosen[:1]])

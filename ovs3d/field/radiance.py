@@ -29,7 +29,7 @@ def density_activation(x: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
     return TruncatedExp.apply(x - 1.0)  # pyright: ignore[reportReturnType]
 
 
-def spherical_harmonics(directions: Float[Tensor, "n 3"]) -> Float[Tensor, "n 9"]:
+def spherical_harmonics(directions: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 9"]:
     """Real spherical harmonics of degrees 0 to 2 of unit vectors, without their constants."""
     x, y, z = directions.unbind(-1)
     one = torch.ones_like(x)
@@ -65,22 +65,24 @@ class RadianceField(nn.Module):
         self.geometry = nn.Sequential(
             nn.Linear(self.planes.dim, hidden), nn.ReLU(), nn.Linear(hidden, 1 + GEOMETRY_DIM)
         )
-        self.colour = nn.Sequential(
+        self.colour_network = nn.Sequential(
             nn.Linear(GEOMETRY_DIM + self.planes.dim + 9, hidden), nn.ReLU(),
             nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 3), nn.Sigmoid(),
         )  # fmt: skip
 
     def density(self, points: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n"]:
         """Density of world-space `points`, per scene unit."""
-        raw = self.geometry(self.planes(contract(points.reshape(-1, 3))))
-        return density_activation(raw[:, 0]).reshape(points.shape[:-1])
+        return self.density_and_features(points)[0]
 
-    def forward(
-        self, points: Float[Tensor, "*n 3"], directions: Float[Tensor, "*n 3"]
-    ) -> tuple[Float[Tensor, "*n"], Float[Tensor, "*n 3"]]:
-        """Density per scene unit and RGB in [0, 1] of world-space `points` seen along unit `directions`."""
+    def density_and_features(
+        self, points: Float[Tensor, "*n 3"]
+    ) -> tuple[Float[Tensor, "*n"], Float[Tensor, "*n dim"]]:
+        """Density per scene unit of world-space `points`, and what `colour` wants to know of them."""
         features = self.planes(contract(points.reshape(-1, 3)))
         raw = self.geometry(features)
-        harmonics = spherical_harmonics(directions.reshape(-1, 3))
-        colour = self.colour(torch.cat([raw[:, 1:], features, harmonics], dim=-1))
-        return density_activation(raw[:, 0]).reshape(points.shape[:-1]), colour.reshape(points.shape)
+        both = torch.cat([raw[:, 1:], features], dim=-1)
+        return density_activation(raw[:, 0]).reshape(points.shape[:-1]), both.reshape(*points.shape[:-1], -1)
+
+    def colour(self, features: Float[Tensor, "*n dim"], directions: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
+        """RGB in [0, 1] of points with these `features`, seen along unit `directions`."""
+        return self.colour_network(torch.cat([features, spherical_harmonics(directions)], dim=-1))

@@ -12,7 +12,7 @@ from ovs3d.cli.main import main
 from ovs3d.evaluation.protocols import evaluate
 from ovs3d.export.video import read_frames
 from ovs3d.scene import Scene
-from tests.end_to_end.box_scene import CLASSES, HEIGHT, WIDTH
+from tests.end_to_end.box_scene import HEIGHT, WIDTH
 from tests.end_to_end.camera_path import write_camera_path
 from tests.end_to_end.runs import checkpoint
 

@@ -1,1 +1,1 @@
-"""What the trainers of the tiny encoders share: the corpus of rendered rooms, its windows, captions and measurements."""
+"""What the trainers of the tiny encoders share: rendered rooms, their windows and captions, and measurements."""

@@ -11,7 +11,8 @@ from jaxtyping import Bool
 from numpy import ndarray
 from numpy.random import Generator
 
-from tools.scenes import ClassInfo
+from tools.scenes import ClassInfo, Triple, is_held_out
+from tools.scenes.vocabulary import COLOURS, PATTERNS, SHAPES
 
 ATTRIBUTES = ("shape", "colour", "pattern", "material", "noun", "stuff")
 
@@ -102,6 +103,27 @@ def draw_caption(info: ClassInfo, rng: Generator) -> Caption:
     caption = _object_caption(info, rng) if info.kind == "object" else _surface_caption(info, rng)
     article = ("", "a ", "the ")[rng.integers(3)]
     return Caption(article + caption.text, caption.stated)
+
+
+def wrong_caption(info: ClassInfo, rng: Generator) -> Caption:
+    """Name of another object that shares two attributes of three with this one, and is no held-out triple."""
+    tables = {"colour": tuple(COLOURS), "pattern": PATTERNS, "shape": SHAPES}
+    while True:
+        name = ("colour", "pattern", "pattern", "shape")[rng.integers(4)]
+        values = attributes(info) | {name: str(rng.choice(tables[name]))}
+        triple = Triple(values["shape"], values["colour"], values["pattern"])
+        if values != attributes(info) and not is_held_out(triple):
+            return Caption(triple.name, tuple(values.items()))
+
+
+def attribute_captions(rng: Generator) -> dict[str, list[Caption]]:
+    """For each attribute of objects one caption per value that states it alone: the answers of a closed question."""
+    things = {
+        "colour": [(value, f"{_word(COLOUR_WORDS, value, rng)} {rng.choice(THING_WORDS)}") for value in COLOURS],
+        "pattern": [(value, f"{_word(PATTERN_WORDS, value, rng)} {rng.choice(THING_WORDS)}") for value in PATTERNS],
+        "shape": [(value, _word(SHAPE_WORDS, value, rng)) for value in SHAPES],
+    }
+    return {name: [Caption(text, ((name, value),)) for value, text in pairs] for name, pairs in things.items()}
 
 
 def _caption(info: ClassInfo, text: str, stated: tuple[str, ...]) -> Caption:

@@ -15,16 +15,21 @@ def multi_positive_loss(
     """CLIP's symmetric cross-entropy (arXiv 2103.00020) where several captions are true of an image, and conversely.
 
     Both inputs have unit length. The target is uniform over the true pairs of a row, as in supervised contrastive
-    learning (arXiv 2004.11362); every row and every column must have one.
+    learning (arXiv 2004.11362); a caption that is true of no image only serves as a wrong answer.
     """
     logits = scale * images @ texts.T
-    loss = logits.new_zeros(())
-    for scores, wanted in ((logits, truth), (logits.T, truth.T)):
-        target = wanted.float() / wanted.sum(dim=1, keepdim=True)
-        # Less the target's entropy, so that a perfect answer costs nothing.
-        entropy = -(target * target.clamp_min(1e-9).log()).sum(dim=1)
-        loss = loss + 0.5 * (-(target * scores.log_softmax(dim=1)).sum(dim=1) - entropy).mean()
-    return loss
+    return 0.5 * (answer_loss(logits, truth) + answer_loss(logits.T, truth.T))
+
+
+def answer_loss(logits: Float[Tensor, "n m"], truth: Bool[Tensor, "n m"]) -> Float[Tensor, ""]:
+    """Cross-entropy of each row against the uniform distribution over its true columns, less that one's entropy.
+
+    A perfect answer costs nothing. Rows without a true column are left out.
+    """
+    counts = truth.sum(dim=1)
+    target = truth[counts > 0] / counts[counts > 0, None]
+    loss = -(target * logits[counts > 0].log_softmax(dim=1)).sum(dim=1) - counts[counts > 0].log()
+    return loss.mean()
 
 
 def train_with_plain_attention(tower: nn.Module) -> None:
@@ -35,7 +40,7 @@ def train_with_plain_attention(tower: nn.Module) -> None:
     """
     for block in tower.modules():
         if isinstance(block, ResidualAttentionBlock):
-            block.attention = functools.partial(_plain_attention, block)
+            setattr(block, "attention", functools.partial(_plain_attention, block))  # noqa: B010 - a method is replaced.
 
 
 def _plain_attention(

@@ -112,8 +112,8 @@ def balanced_targets(
 ) -> Float[Tensor, "n prototypes"]:
     """The teacher's distribution, spread over the prototypes by Sinkhorn-Knopp (SwAV, arXiv 2006.09882).
 
-    Rows sum to 1 and, nearly, every prototype gets the same share of the batch. It replaces DINO's running centre, which
-    lets a small model with small batches collapse within a few steps.
+    Rows sum to 1 and, nearly, every prototype gets the same share of the batch. It replaces DINO's running centre,
+    which lets a small model with small batches collapse within a few steps.
     """
     table = ((similarities - similarities.max()) / temperature).exp()
     for _ in range(rounds):
@@ -123,7 +123,10 @@ def balanced_targets(
 
 
 def retrieval(
-    query: Float[Tensor, "n dim"], query_label: Int[Tensor, " n"], key: Float[Tensor, "m dim"], key_label: Int[Tensor, " m"]
+    query: Float[Tensor, "n dim"],
+    query_label: Int[Tensor, " n"],
+    key: Float[Tensor, "m dim"],
+    key_label: Int[Tensor, " m"],
 ) -> tuple[float, float]:
     """Share of queries, macro-averaged over labels, whose nearest key has their label; and the area under the ROC curve
     of the cosine as a test of "same label"."""

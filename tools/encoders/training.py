@@ -83,5 +83,6 @@ def export_weights(path: Path, state: dict[str, Tensor], notes: dict[str, str]) 
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     save_file({name: value.half().contiguous() for name, value in state.items()}, partial, metadata=notes)
+    partial.chmod(0o644)  # safetensors makes it private, but it is to be packaged.
     os.replace(partial, path)
     log.info("Wrote %s (%.2f MB).", path, path.stat().st_size / 1e6)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from .cameras import Camera
 from .description import GENERATOR_VERSION, SceneDescription
-from .raycast import Compiled, raycast_view
+from .raycast import IGNORE, Compiled, raycast_view
 
 MILLIMETRES = 1000.0
 
@@ -95,17 +95,21 @@ def write_dataset(
     for name in ("images", "labels", *(["depth"] if depth else [])):
         (folder / name).mkdir(parents=True, exist_ok=True)
     (folder / "transforms.json").unlink(missing_ok=True)
-    views = [*train, *test]
-    for k, camera in enumerate(views):
-        view = raycast_view(compiled, camera, width, height)
+    cameras = [*train, *test]
+    views = [raycast_view(compiled, camera, width, height) for camera in cameras]
+    # A ceiling that no photograph shows is nothing that anybody would ask for.
+    seen = [int(index) for index in np.unique([view.label for view in views]) if index != IGNORE]
+    renumbered = np.full(256, IGNORE, dtype=np.uint8)
+    renumbered[seen] = np.arange(len(seen))
+    for k, (camera, view) in enumerate(zip(cameras, views, strict=True)):
         rgb = view.rgb if render is None else render(camera)
         Image.fromarray(rgb).save(folder / f"images/frame_{k:03d}.jpg", quality=95, subsampling=0)
-        Image.fromarray(view.label).save(folder / f"labels/frame_{k:03d}.png", optimize=True)
+        Image.fromarray(renumbered[view.label]).save(folder / f"labels/frame_{k:03d}.png", optimize=True)
         if depth:
             millimetres = np.round(view.depth * MILLIMETRES).astype(np.uint16)
             Image.fromarray(millimetres).save(folder / f"depth/frame_{k:03d}.png", optimize=True)
         if progress is not None:
             progress(k + 1, len(views))
-    (folder / "classes.txt").write_text("".join(f"{info.name}\n" for info in description.classes))
+    (folder / "classes.txt").write_text("".join(f"{description.classes[index].name}\n" for index in seen))
     (folder / "scene.json").write_text(json.dumps(scene_record(description, renderer), indent=1) + "\n")
     (folder / "transforms.json").write_text(json.dumps(transforms(train, test, width, height, depth), indent=1) + "\n")

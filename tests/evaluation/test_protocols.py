@@ -1,0 +1,87 @@
+"""Scores of a run by hand: a scene that renders what it is told."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ovs3d.evaluation import protocols
+from ovs3d.scene import Segmentation, View
+from ovs3d.teachers.base import FeatureMeta
+from ovs3d.teachers.store import FeatureStore
+
+CLASSES = ("a", "b", "c")
+PREDICTED = torch.tensor([[0, 0, 1, 1], [0, 0, 1, 1]])
+
+
+class FakeScene:
+    """Two views of 2 x 4 pixels with the same rendering and other photographs and labels."""
+
+    classes = CLASSES
+
+    def __init__(self, labelled: bool) -> None:
+        self.labels = [torch.tensor([[0, 0, 0, 1], [-1, 0, 1, 1]]), torch.tensor([[1, 1, 1, 1], [1, 1, 1, 1]])]
+        if not labelled:
+            self.labels = [None, None]
+
+    def held_out(self) -> Iterator[View]:
+        for index, labels in enumerate(self.labels):
+            photo = torch.full((2, 4, 3), 0.4 + 0.2 * index)
+            yield View(f"view_{index}", cast(Any, index), photo, labels)
+
+    def segment(self, camera: int) -> Segmentation:
+        scores = torch.nn.functional.one_hot(PREDICTED, 3).float()
+        return Segmentation(PREDICTED, scores, torch.full((2, 4, 3), 0.5), torch.ones(2, 4), CLASSES)
+
+
+@pytest.fixture(autouse=True)
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fakes are not what the annotations say, and SSIM needs more than 2 x 4 pixels."""
+    monkeypatch.setattr(protocols, "ssim", lambda *_: 0.25)
+    monkeypatch.setattr(protocols, "evaluate", getattr(protocols.evaluate, "__wrapped__", protocols.evaluate))
+
+
+@pytest.fixture
+def views(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets `View` hold a number for a camera."""
+    monkeypatch.setattr(View, "__init__", getattr(View.__init__, "__wrapped__", View.__init__))
+
+
+def evaluate(labelled: bool, **options: Any) -> dict[str, Any]:
+    return protocols.evaluate(cast(Any, FakeScene(labelled)), **options)
+
+
+@pytest.mark.usefixtures("views")
+def test_scores_by_hand() -> None:
+    results = evaluate(True)
+    # All pixels together: a has 4 labels, all hit but one, with 4 + 1 predictions; b has 3 + 8 labels.
+    scores = results["segmentation"]
+    assert scores["iou"]["a"] == pytest.approx(3 / 8) and scores["iou"]["b"] == pytest.approx(7 / 12)
+    assert scores["absent"] == ["c"] and scores["miou"] == pytest.approx((3 / 8 + 7 / 12) / 2)
+    assert scores["labelled_pixels"] == 15 and scores["pixel_accuracy"] == pytest.approx(10 / 15)
+    assert results["psnr"] == pytest.approx(20.0) and results["ssim"] == 0.25
+    assert [row["view"] for row in results["views"]] == ["view_0", "view_1"]
+
+
+@pytest.mark.usefixtures("views")
+def test_scene_without_labels_has_no_segmentation_scores(tmp_path: Path) -> None:
+    results = evaluate(False, figures=tmp_path / "figures", masks=tmp_path / "masks")
+    assert results["segmentation"] is None and results["paper"] is None and results["psnr"] == pytest.approx(20.0)
+    assert not (tmp_path / "figures").exists(), "a figure shows the error, which needs labels"
+    masks = sorted((tmp_path / "masks").iterdir())
+    assert len(masks) == 2 and np.array_equal(np.asarray(Image.open(masks[0])), PREDICTED.numpy())
+
+
+def test_features_at_pixels_are_those_of_the_cells_at_full_size(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal(size=(2, 3, 4, 5))
+    values = (values / np.linalg.norm(values, axis=-1, keepdims=True)).astype(np.float16)
+    np.save(tmp_path / "0.npy", values)
+    store = FeatureStore(FeatureMeta("t", "s", 5, ("x", "y"), True), [tmp_path / "0.npy"])
+    features, valid = protocols.pixel_features(store, 0, (3, 4))
+    expected = torch.from_numpy(values.astype(np.float32)).permute(1, 2, 0, 3).reshape(12, 2, 5)
+    torch.testing.assert_close(features, expected, atol=1e-3, rtol=0.0)
+    assert valid.all()

@@ -1,0 +1,72 @@
+"""Camera paths: a closed walk inside what was seen, and the viewer's files."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from nerfstudio.cameras.cameras import Cameras
+
+from ovs3d.errors import UserError
+from ovs3d.export.paths import path_from_file, smooth_path
+from tests.end_to_end.camera_path import write_camera_path
+
+
+def make_cameras(count: int, seed: int = 0) -> Cameras:
+    """Cameras on a tilted ellipse that look at its centre, in shuffled order."""
+    angles = torch.randperm(count, generator=torch.Generator().manual_seed(seed)) * 2.0 * math.pi / count
+    positions = torch.stack([2.0 * angles.cos(), angles.sin(), 0.5 * angles.cos() + 1.0], dim=-1)
+    backwards = torch.nn.functional.normalize(positions, dim=-1)
+    right = torch.nn.functional.normalize(torch.linalg.cross(torch.tensor([[0.0, 0.0, 1.0]]), backwards), dim=-1)
+    up = torch.linalg.cross(backwards, right)
+    poses = torch.stack([right, up, backwards, positions], dim=-1)
+    return Cameras(camera_to_worlds=poses, fx=50.0, fy=50.0, cx=20.0, cy=15.0, width=40, height=30)
+
+
+@pytest.mark.parametrize(("count", "frames"), [(24, 60), (7, 40), (10, 10)])
+def test_path_has_about_the_frames_asked_for_and_never_more(count: int, frames: int) -> None:
+    path = smooth_path(make_cameras(count), frames)
+    stops = min(count, 10)
+    assert frames - stops < len(path) <= frames
+    assert (path.width == 40).all() and (path.height == 30).all() and torch.allclose(path.fx, torch.tensor(50.0))
+
+
+def test_path_is_closed_smooth_and_near_the_cameras() -> None:
+    cameras = make_cameras(24)
+    path = smooth_path(cameras, 200).camera_to_worlds
+    positions, seen = path[:, :, 3], cameras.camera_to_worlds[:, :, 3]
+    steps = (positions.roll(-1, 0) - positions).norm(dim=-1)
+    around = 2.0 * math.pi * 2.1  # The ellipse is shorter than the circle about it.
+    assert steps.sum() < around and steps.max() < 8.0 * around / 200, "shuffled cameras are walked in order"
+    assert torch.cdist(positions, seen).amin(dim=1).max() < 0.6
+    assert (positions >= seen.amin(dim=0) - 1e-4).all() and (positions <= seen.amax(dim=0) + 1e-4).all()
+
+
+def test_rotations_stay_rotations() -> None:
+    rotations = smooth_path(make_cameras(12), 50).camera_to_worlds[:, :, :3]
+    torch.testing.assert_close(rotations @ rotations.mT, torch.eye(3).expand(len(rotations), 3, 3), atol=1e-4, rtol=0.0)
+    torch.testing.assert_close(torch.linalg.det(rotations), torch.ones(len(rotations)), atol=1e-4, rtol=0.0)
+
+
+def test_single_camera_stands_still() -> None:
+    path = smooth_path(make_cameras(1), 4).camera_to_worlds
+    assert len(path) >= 1 and path.isfinite().all()
+    torch.testing.assert_close(path, path[:1].expand_as(path))
+
+
+def test_file_of_the_viewer_is_read(tmp_path: Path) -> None:
+    cameras = path_from_file(write_camera_path(tmp_path / "path.json", frames=3))
+    assert len(cameras) == 3
+    torch.testing.assert_close(cameras.camera_to_worlds[:, 0, 3], torch.tensor([0.0, 0.1, 0.2]))
+
+
+@pytest.mark.parametrize(
+    "content", [None, "no json", "[]", "{}", json.dumps({"camera_path": 3}), json.dumps({"camera_path": [{}]}), b"\xff"]
+)
+def test_anything_else_is_named(content: str | bytes | None, tmp_path: Path) -> None:
+    path = tmp_path / "path.json"
+    if content is not None:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(UserError, match=r"path\.json is no camera path"):
+        path_from_file(path)

@@ -1,0 +1,193 @@
+"""The model: what each stage may change, and what it renders."""
+
+from typing import Any
+
+import pytest
+import torch
+from nerfstudio.cameras.rays import RayBundle
+from nerfstudio.data.scene_box import SceneBox
+
+from ovs3d.model import OVS3DModel, OVS3DModelConfig
+
+CLASSES = ("a", "b", "c")
+
+
+def make_model(**settings: Any) -> OVS3DModel:
+    """A model of a few cells with random fields."""
+    torch.manual_seed(0)
+    sizes = {
+        "classes": CLASSES, "scales": 2, "feature_dim": 5, "patch_dim": 4, "geometry_steps": 10,
+        "proposal_resolution": 8, "proposal_samples": 16, "field_samples": 8, "plane_resolutions": (8,),
+        "plane_channels": 4, "hidden_dim": 16, "latent_resolutions": (8,), "latent_channels": 4, "head_dim": 8,
+        "kept_samples": 4,
+    }  # fmt: skip
+    config = OVS3DModelConfig(**{**sizes, **settings})
+    model = OVS3DModel(config, scene_box=SceneBox(torch.tensor([[-1.0] * 3, [1.0] * 3])), num_train_data=1)
+    torch.nn.init.normal_(model.proposal.grid)
+    model.text.copy_(torch.nn.functional.normalize(torch.randn(3, 5), dim=-1))
+    return model
+
+
+def make_rays(count: int = 12) -> RayBundle:
+    generator = torch.Generator().manual_seed(1)
+    directions = torch.nn.functional.normalize(torch.randn(count, 3, generator=generator), dim=-1)
+    origins = 0.3 * torch.randn(count, 3, generator=generator)
+    return RayBundle(origins=origins, directions=directions, pixel_area=torch.ones(count, 1))
+
+
+def table_rows(count: int = 12, tokens: int = 4) -> tuple[RayBundle, dict[str, Any]]:
+    """A batch of the semantic stage: `count` rows, the last eight of which are two patches of `tokens`."""
+    generator = torch.Generator().manual_seed(2)
+
+    def unit(*shape: int) -> torch.Tensor:
+        return torch.nn.functional.normalize(torch.randn(*shape, generator=generator), dim=-1)
+
+    points = 2.0 * torch.rand(count, 4, 3, generator=generator) - 1.0
+    nothing = torch.zeros(count, 3)
+    rays = RayBundle(origins=nothing, directions=nothing, pixel_area=nothing[:, :1])
+    rays.metadata = {"points": points.flatten(1), "weights": torch.full((count, 4), 0.2)}
+    batch = {
+        "views": torch.zeros(count, dtype=torch.int64),
+        "features": unit(count, 2, 5),
+        "features_valid": torch.rand(count, 2, generator=generator) > 0.2,
+        "patch_features": unit(count, 4),
+        "patch_valid": torch.ones(count, dtype=torch.bool),
+        "patch_tokens": tokens,
+        "random_rays": count - 2 * tokens,
+    }
+    return rays, batch
+
+
+def with_range(model: OVS3DModel) -> OVS3DModel:
+    model.relevancy_range = torch.stack([torch.full((1, 2, 3), -1.0), torch.full((1, 2, 3), 1.0)])
+    return model
+
+
+def gradients(model: OVS3DModel) -> dict[str, bool]:
+    """Group -> whether any of its parameters has got a gradient other than zero."""
+    return {
+        name: any(p.grad is not None and bool(p.grad.any()) for p in group)
+        for name, group in model.get_param_groups().items()
+    }
+
+
+def test_semantic_losses_move_the_semantics_and_nothing_else() -> None:
+    model = with_range(make_model()).train()
+    torch.nn.init.normal_(model.semantic.selection_layer.weight)
+    rays, batch = table_rows()
+    losses = model.get_loss_dict(model(rays), batch)
+    assert set(losses) == {"feature", "rda", "patch_feature", "fda_positive", "fda_negative"}
+    assert all(bool(value.isfinite()) for value in losses.values())
+    sum(losses.values(), torch.zeros(())).backward()
+    assert gradients(model) == {
+        "proposal": False, "planes": False, "networks": False, "semantic_planes": True, "semantic_heads": True,
+    }  # fmt: skip
+    # Not even a gradient of zero: an optimizer would still move a parameter by its running average.
+    assert all(p.grad is None for part in (model.proposal, model.radiance) for p in part.parameters())
+    assert model.semantic.selection_layer.weight.grad is not None
+
+
+def test_geometry_losses_move_the_geometry_and_nothing_else() -> None:
+    model = make_model().train()
+    losses = model.get_loss_dict(model(make_rays()), {"image": torch.rand(12, 3)})
+    assert set(losses) == {"rgb", "interlevel", "distortion"}
+    sum(losses.values(), torch.zeros(())).backward()
+    assert gradients(model) == {
+        "proposal": True, "planes": True, "networks": True, "semantic_planes": False, "semantic_heads": False,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("weight", ["feature", "rda", "patch_feature", "fda_positive", "fda_negative"])
+def test_weight_of_a_loss_is_its_factor(weight: str) -> None:
+    model = with_range(make_model(fda_pairs=2000))
+    rays, batch = table_rows()
+    torch.manual_seed(3)
+    before = model.get_loss_dict(model(rays), batch)
+    setattr(model.config.loss_weights, weight, 7.0 * getattr(model.config.loss_weights, weight))
+    torch.manual_seed(3)
+    after = model.get_loss_dict(model(rays), batch)
+    for name in before:
+        torch.testing.assert_close(after[name], (7.0 if name == weight else 1.0) * before[name])
+
+
+def test_run_without_patch_encoder_has_text_losses_alone() -> None:
+    model = with_range(make_model(patch_dim=0))
+    rays, batch = table_rows()
+    assert set(model.get_loss_dict(model(rays), batch)) == {"feature", "rda"}
+
+
+def test_selection_can_be_switched_off() -> None:
+    model = with_range(make_model(selection=False)).train()
+    torch.nn.init.normal_(model.semantic.selection_layer.weight)
+    rays, batch = table_rows()
+    losses = model.get_loss_dict(model(rays), batch)
+    (losses["feature"] + losses["rda"]).backward()
+    gradient = model.semantic.selection_layer.weight.grad
+    assert gradient is None or not gradient.any()
+
+
+def test_rays_without_any_valid_scale_count_for_nothing() -> None:
+    model = with_range(make_model(patch_dim=0))
+    rays, batch = table_rows()
+    batch["features_valid"][3] = False
+    before = model.get_loss_dict(model(rays), batch)
+    batch["features"][3] = torch.nan
+    after = model.get_loss_dict(model(rays), batch)
+    torch.testing.assert_close(after, before)
+
+
+def test_evaluation_is_deterministic_and_in_range() -> None:
+    model = make_model().eval()
+    model.step = 10
+    first, second = model(make_rays()), model(make_rays())
+    assert set(first) == {"rgb", "accumulation", "depth", "segmentation", "class_id", "class_scores"}
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert first["accumulation"].min() >= 0.0 and first["accumulation"].max() <= 1.0 + 1e-5
+    assert (first["depth"] >= model.config.near).all() and (first["depth"] <= model.config.far).all()
+    assert torch.equal(first["class_scores"].argmax(dim=-1), first["class_id"][:, 0].long())
+    assert torch.equal(model.colours[first["class_id"][:, 0].long()], first["segmentation"])
+
+
+def test_semantics_are_shown_from_their_stage_on() -> None:
+    model = make_model().eval()
+    model.step = 9
+    assert "segmentation" not in model(make_rays())
+    model.update_to_step(9)  # The checkpoint written after step 9 stands at the border.
+    assert model.in_semantics and "segmentation" in model(make_rays())
+
+
+def test_empty_space_is_grey_and_its_rgba_transparent() -> None:
+    model = make_model().eval()
+    with torch.no_grad():
+        model.radiance.geometry[-1].weight.zero_()  # pyright: ignore
+        model.radiance.geometry[-1].bias.fill_(-30.0)  # pyright: ignore
+    outputs = model(make_rays())
+    torch.testing.assert_close(outputs["rgb"], torch.full((12, 3), 0.5), atol=1e-4, rtol=0.0)
+    assert model.get_rgba_image(outputs)[:, 3].max() < 1e-4
+
+
+def test_rgba_takes_the_grey_away() -> None:
+    model = make_model()
+    colour, opacity = torch.tensor([[0.9, 0.1, 0.4]]), torch.tensor([[0.25]])
+    outputs = {"rgb": opacity * colour + 0.5 * (1 - opacity), "accumulation": opacity, "segmentation": colour}
+    torch.testing.assert_close(model.get_rgba_image(outputs), torch.cat([colour, opacity], dim=-1))
+    torch.testing.assert_close(model.get_rgba_image(outputs, "segmentation"), torch.cat([colour, opacity], dim=-1))
+
+
+def test_samples_of_the_table_render_as_the_view_does() -> None:
+    model = make_model().eval()
+    model.step = 10
+    rays = make_rays()
+    points, weights = model.heaviest(rays)
+    assert points.shape == (12, 4, 3) and points.abs().max() <= 1.0
+    semantics = model.semantic.render(points, weights)
+    scores = torch.nn.functional.cosine_similarity(semantics.features[:, None], model.text[None], dim=-1)
+    torch.testing.assert_close(scores, model(rays)["class_scores"], atol=1e-5, rtol=1e-4)
+
+
+def test_state_holds_the_texts_and_no_encoder() -> None:
+    state = make_model().state_dict()
+    assert "text" in state and "colours" not in state
+    assert {name.split(".")[0] for name in state} <= {
+        "text", "proposal", "radiance", "semantic", "device_indicator_param",
+    }  # fmt: skip

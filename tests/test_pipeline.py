@@ -1,0 +1,105 @@
+"""The pipeline between the stages, and the scores it averages."""
+
+import math
+from copy import deepcopy
+
+import pytest
+import torch
+
+from ovs3d.pipeline import OVS3DPipeline, flat_scores
+from ovs3d.trainer import OVS3DTrainerConfig
+from tests.end_to_end.box_scene import CLASSES, DIM, write_features, write_scene
+from tests.end_to_end.runs import small_config
+
+BORDER = 3
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> OVS3DTrainerConfig:
+    root = tmp_path_factory.mktemp("pipeline")
+    scene = write_scene(root / "scene", views=5)
+    config = small_config(scene, write_features(root / "features", scene), root / "outputs", (BORDER, 6))
+    config.prepare()
+    return config
+
+
+@pytest.fixture
+def pipeline(prepared: OVS3DTrainerConfig) -> OVS3DPipeline:
+    """An untrained pipeline, as the trainer builds it."""
+    torch.manual_seed(0)
+    return deepcopy(prepared.pipeline).setup(device="cpu", test_mode="val", world_size=1, local_rank=0)
+
+
+def test_stage_changes_at_its_step(pipeline: OVS3DPipeline) -> None:
+    pipeline.train()
+    for step in range(BORDER):
+        pipeline.model.set_step(step)
+        outputs, losses, _ = pipeline.get_train_loss_dict(step)
+        assert "rgb" in losses and "semantics" not in outputs and pipeline.datamanager.samples is None
+    pipeline.model.set_step(BORDER)
+    _, losses, metrics = pipeline.get_train_loss_dict(BORDER)
+    assert set(losses) == {"feature", "rda"} and all(math.isfinite(float(value)) for value in losses.values())
+    assert [float(metrics[f"selection_{i}"]) for i in (0, 1)] == pytest.approx([0.5, 0.5])
+    table = pipeline.datamanager.samples
+    assert table is not None and pipeline.model.training
+    torch.testing.assert_close(pipeline.model.text, torch.eye(DIM)[: len(CLASSES)])
+    pipeline.get_train_loss_dict(BORDER + 1)
+    assert pipeline.datamanager.samples is table, "the table is drawn once"
+
+
+def test_table_depends_on_the_seed_alone(pipeline: OVS3DPipeline) -> None:
+    pipeline.eval()
+    first, second = pipeline.draw_table((3, 4), 50), pipeline.draw_table((3, 4), 50)
+    pipeline.config.seed = 1
+    other = pipeline.draw_table((3, 4), 50)
+    for name in ("views", "uv", "points", "weights"):
+        assert torch.equal(getattr(first, name), getattr(second, name)), name
+    assert not torch.equal(first.uv, other.uv) and first.lattice == (4, 3, 4)
+    assert set(first.views.tolist()) == {0, 1, 2, 3}
+
+
+def test_table_holds_the_samples_of_its_rays(pipeline: OVS3DPipeline) -> None:
+    pipeline.eval()
+    table = pipeline.draw_table((0, 0), 40)
+    points, weights = pipeline.model.heaviest(pipeline.datamanager.rays_at(table.views, table.uv))
+    torch.testing.assert_close(table.points.float(), points, atol=2e-3, rtol=0.0)
+    torch.testing.assert_close(table.weights.float(), weights, atol=2e-3, rtol=0.0)
+
+
+def test_relevancy_range_spans_the_features(pipeline: OVS3DPipeline) -> None:
+    pipeline.start_semantics()
+    span = pipeline.model.relevancy_range
+    assert span is not None and span.shape == (2, 4, 2, len(CLASSES))
+    # One-hot features at level "fine": every class is somewhere, and somewhere it is not.
+    torch.testing.assert_close(span[0, :, 1], torch.zeros(4, len(CLASSES)))
+    torch.testing.assert_close(span[1, :, 1], torch.ones(4, len(CLASSES)))
+
+
+def test_evaluation_counts_every_view_once(pipeline: OVS3DPipeline) -> None:
+    pipeline.model.set_step(BORDER)
+    pipeline.start_semantics()
+    pipeline.eval()
+    first, second = (pipeline.get_average_eval_image_metrics() for _ in range(2))
+    assert {"psnr", "ssim", "miou", "macc", "pixel_accuracy", "miou_paper", "iou/room"} <= set(first)
+    assert first["miou"] == second["miou"]
+    labelled = int(pipeline.model.confusion.counts.sum())
+    assert labelled == 48 * 36, "one held-out view of five"
+
+
+def test_geometry_stage_evaluates_without_miou(pipeline: OVS3DPipeline) -> None:
+    pipeline.eval()
+    metrics = pipeline.get_average_eval_image_metrics()
+    assert "psnr" in metrics and "miou" not in metrics
+
+
+def test_scores_become_one_level_of_numbers() -> None:
+    summary = {
+        "miou": 0.5,
+        "absent": ["c"],
+        "labelled_pixels": 7,
+        "iou": {"a": 0.5, "c": math.nan},
+        "recall": {"a": 1.0},
+    }
+    flat = flat_scores(summary)
+    assert flat["miou"] == 0.5 and flat["iou/a"] == 0.5 and "absent" not in flat and "recall" not in flat
+    assert all(isinstance(value, float) for value in flat.values())

@@ -1,0 +1,80 @@
+"""Opening a run: what is no run of ours is named."""
+
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from nerfstudio.cameras.cameras import Cameras
+from nerfstudio.configs.method_configs import all_methods
+
+from ovs3d.config import ovs3d_tiny_method
+from ovs3d.errors import UserError
+from ovs3d.model import OVS3DModel
+from ovs3d.scene import Scene
+from ovs3d.trainer import OVS3DTrainerConfig
+
+
+def write_run(folder: Path, step: int = 7) -> OVS3DModel:
+    """Writes a run of a few cells, whose semantics begin at step 5, without any data."""
+    base = ovs3d_tiny_method.config
+    assert isinstance(base, OVS3DTrainerConfig)
+    config = deepcopy(base)
+    model_config = config.pipeline.model
+    model_config.classes, model_config.geometry_steps = ("a", "b"), 5
+    model_config.proposal_resolution, model_config.plane_resolutions = 4, (4,)
+    model_config.latent_resolutions, model_config.feature_dim, model_config.patch_dim = (4,), 3, 0
+    model = model_config.setup(scene_box=None, num_train_data=0)
+    model.text.copy_(torch.eye(3)[:2])
+    (folder / "nerfstudio_models").mkdir(parents=True)
+    (folder / "config.yml").write_text(yaml.dump(config))
+    save(folder, model, step)
+    return model
+
+
+def save(folder: Path, model: OVS3DModel, step: int, prefix: str = "_model.") -> None:
+    state = {f"{prefix}{name}": value for name, value in model.state_dict().items()}
+    torch.save({"step": step, "pipeline": state}, folder / "nerfstudio_models" / f"step-{step:09d}.ckpt")
+
+
+@pytest.mark.parametrize("prefix", ["_model.", "_model.module."], ids=["one process", "several"])
+def test_newest_checkpoint_is_loaded_for_evaluation(prefix: str, tmp_path: Path) -> None:
+    model = write_run(tmp_path)
+    with torch.no_grad():
+        model.proposal.grid.fill_(3.0)
+    save(tmp_path, model, 12, prefix)
+    scene = Scene.load(tmp_path)
+    assert scene.classes == ("a", "b") and not scene.model.training
+    assert scene.model.step == 13 and scene.model.in_semantics
+    own = scene.model.state_dict()
+    assert all(torch.equal(value, own[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("step", [2, 4], ids=["before its end", "at its end"])
+def test_run_that_stopped_in_its_geometry_is_not_segmented(step: int, tmp_path: Path) -> None:
+    model = write_run(tmp_path, step=0)
+    model.text.zero_()  # As it is until the semantic stage begins.
+    save(tmp_path, model, step)
+    scene = Scene.load(tmp_path / "config.yml")
+    camera = Cameras(torch.eye(4)[None, :3], fx=4.0, fy=4.0, cx=2.0, cy=2.0, width=4, height=4)
+    with pytest.raises(UserError, match="geometry stage"):
+        scene.segment(camera)
+
+
+def test_what_is_no_run_of_ours_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="nowhere"):
+        Scene.load(tmp_path / "nowhere")
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "config.yml").write_text(yaml.dump(all_methods["nerfacto"]))
+    with pytest.raises(UserError, match="nerfacto"):
+        Scene.load(other)
+
+
+def test_run_without_a_checkpoint_is_named(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    for path in (tmp_path / "nerfstudio_models").iterdir():
+        path.unlink()
+    with pytest.raises(UserError, match="no checkpoint"):
+        Scene.load(tmp_path)

@@ -1,0 +1,82 @@
+"""What the top-level flags mean for the nested configuration."""
+
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+
+from ovs3d.config import ovs3d_tiny_method
+from ovs3d.data.dataparser import OVS3DDataParserConfig
+from ovs3d.errors import UserError
+from ovs3d.schedulers import StageSchedulerConfig
+from ovs3d.trainer import GEOMETRY_GROUPS, OVS3DTrainerConfig
+from tests.end_to_end.box_scene import CLASSES, DIM, write_features, write_scene
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    root = tmp_path_factory.mktemp("flags")
+    scene = write_scene(root / "scene", views=4)
+    return scene, write_features(root / "features", scene)
+
+
+@pytest.fixture
+def config(folders: tuple[Path, Path]) -> OVS3DTrainerConfig:
+    base = ovs3d_tiny_method.config
+    assert isinstance(base, OVS3DTrainerConfig)
+    config = deepcopy(base)
+    config.data, config.features = folders
+    config.max_num_iterations, config.geometry_steps = 100, 60
+    return config
+
+
+def test_sizes_come_from_the_features(config: OVS3DTrainerConfig) -> None:
+    config.prepare()
+    model = config.pipeline.model
+    assert (model.feature_dim, model.scales, model.patch_dim) == (DIM, 2, 0)
+    assert model.classes == CLASSES and config.pipeline.prompts == tuple((name,) for name in CLASSES)
+    assert config.teachers == config.pipeline.datamanager.teachers == ("files",)
+
+
+def test_classes_are_kept_for_every_reader(config: OVS3DTrainerConfig) -> None:
+    config.classes = ("a box: red box | blue box", "room")
+    config.prepare()
+    parser = config.pipeline.datamanager.dataparser
+    assert isinstance(parser, OVS3DDataParserConfig)
+    assert parser.classes == config.classes == ("a box: red box | blue box", "room: room")
+    assert config.pipeline.prompts == (("red box", "blue box"), ("room",))
+    assert config.pipeline.model.classes == ("a box", "room")
+
+
+def test_every_schedule_gets_the_borders_of_its_stage(config: OVS3DTrainerConfig) -> None:
+    config.prepare()
+    for name, group in config.optimizers.items():
+        schedule = group["scheduler"]
+        assert isinstance(schedule, StageSchedulerConfig)
+        assert (schedule.start, schedule.stop) == ((0, 60) if name in GEOMETRY_GROUPS else (60, 100))
+    assert config.pipeline.model.geometry_steps == 60
+
+
+def test_preparing_twice_changes_nothing(config: OVS3DTrainerConfig) -> None:
+    config.prepare()
+    once = deepcopy(config)
+    config.prepare()
+    assert config == once
+
+
+def test_seed_of_the_table_is_that_of_the_machine(config: OVS3DTrainerConfig) -> None:
+    config.machine.seed = 41
+    config.prepare()
+    assert config.pipeline.seed == 41
+
+
+def test_user_errors_end_the_program_before_the_run_has_a_name(
+    config: OVS3DTrainerConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config.geometry_steps = 101
+    with pytest.raises(UserError, match="--geometry-steps 101"):
+        config.prepare()
+    with pytest.raises(SystemExit) as stopped:
+        config.set_timestamp()
+    assert stopped.value.code == 2 and "--geometry-steps 101" in capsys.readouterr().err
+    assert config.timestamp == "{timestamp}"
