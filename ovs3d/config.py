@@ -74,7 +74,7 @@ def tiny() -> OVS3DTrainerConfig:
     manager.train_num_rays_per_batch = 2048
     manager.semantic_rays, manager.patches, manager.patch_side = 2048, 2, 24
     manager.table_rays = 500_000
-    model.plane_resolutions, model.plane_channels = (64, 256), 8
+    model.colour_resolution, model.plane_channels = 768, 8
     model.latent_resolutions, model.latent_channels = (64, 128), 16
     return config
 

@@ -69,8 +69,10 @@ class OVS3DModelConfig(ModelConfig):
     """Samples per ray of the radiance field."""
     colour_samples: int = 12
     """Heaviest samples per ray whose colour is computed; the rest of the opacity takes their mean colour."""
-    plane_resolutions: tuple[int, ...] = (128, 512)
-    """Cells along a side of the radiance planes."""
+    plane_resolutions: tuple[int, ...] = (64, 256)
+    """Cells along a side of the planes that density and colour share."""
+    colour_resolution: int = 1024
+    """Cells along a side of the planes that colour alone sees."""
     plane_channels: int = 16
     """Channels per plane and resolution of the radiance field."""
     hidden_dim: int = 64
@@ -114,7 +116,9 @@ class OVS3DModel(Model):
         super().populate_modules()
         config = self.config
         self.proposal = ProposalGrid(config.proposal_resolution)
-        self.radiance = RadianceField(config.plane_resolutions, config.plane_channels, config.hidden_dim)
+        self.radiance = RadianceField(
+            config.plane_resolutions, config.colour_resolution, config.plane_channels, config.hidden_dim
+        )
         self.semantic = SemanticField(
             config.latent_resolutions,
             config.latent_channels,
@@ -149,7 +153,7 @@ class OVS3DModel(Model):
         semantic = list(self.semantic.named_parameters())
         return {
             "proposal": list(self.proposal.parameters()),
-            "planes": list(self.radiance.planes.parameters()),
+            "planes": [*self.radiance.planes.parameters(), *self.radiance.colour_planes.parameters()],
             "networks": [*self.radiance.geometry.parameters(), *self.radiance.colour_network.parameters()],
             "semantic_planes": [*self.semantic.latent.parameters(), *self.semantic.selection_planes.parameters()],
             "semantic_heads": [p for name, p in semantic if "planes" not in name and "latent" not in name],
@@ -208,8 +212,9 @@ class OVS3DModel(Model):
         weights = rendering.render_weights(density, deltas)
         accumulation = weights.sum(dim=-1, keepdim=True)
         kept, indices = rendering.heaviest_samples(weights, self.config.colour_samples)
-        kept_features = features.gather(1, indices[..., None].expand(-1, -1, features.shape[-1]))
-        colour = self.radiance.colour(kept_features, ray_bundle.directions[:, None].expand(-1, kept.shape[1], -1))
+        kept_points, kept_features = (x.gather(1, indices[..., None].expand(-1, -1, x.shape[-1])) for x in (points, features))
+        directions = ray_bundle.directions[:, None].expand_as(kept_points)
+        colour = self.radiance.colour(kept_points, kept_features, directions)
         outputs: dict[str, Any] = {
             "rgb": rendering.composite(kept, colour) + 0.5 * (1.0 - accumulation),
             "accumulation": accumulation,

@@ -75,8 +75,7 @@ class OVS3DTrainerConfig(TrainerConfig):
         if self.load_geometry is not None:
             self.load_geometry, geometry = read_geometry(self.load_geometry)
             sizes = ("near", "far", "proposal_resolution", "proposal_samples", "field_samples", "colour_samples",
-                     "plane_resolutions",
-                     "plane_channels", "hidden_dim")  # fmt: skip
+                     "plane_resolutions", "colour_resolution", "plane_channels", "hidden_dim")  # fmt: skip
             for name in sizes:
                 setattr(model, name, getattr(geometry.pipeline.model, name))
             self.max_num_iterations -= self.geometry_steps

@@ -100,7 +100,7 @@ def load_tiny_dino(device: torch.device) -> VitPatchEncoder:
     """The bundled encoder `tiny-dino`."""
     model = tiny_vit()
     model.load_state_dict(weights.load_weights(ASSETS / "tiny-dino.safetensors"))
-    familiarity = Familiarity(TINY_NAME, ASSETS / "tiny-familiar.json")
+    familiarity = Familiarity(TINY_NAME, ASSETS / "tiny-familiar.json", "pictures")
     return VitPatchEncoder(model, TINY_SPACE, device, weights.bf16_is_faster(device), familiarity)
 
 

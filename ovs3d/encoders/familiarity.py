@@ -3,6 +3,7 @@
 import json
 import logging
 from pathlib import Path
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -11,8 +12,6 @@ from torch import Tensor
 
 log = logging.getLogger(__name__)
 
-MIN_PICTURES = 8
-"""Fewer pictures say too little about a scene."""
 GRID = (60, 80)
 
 
@@ -30,14 +29,16 @@ def picture_statistics(images: Float[Tensor, "views 3 h w"]) -> Float[Tensor, "v
 class Familiarity:
     """Watches the pictures that pass through an encoder and warns, once, when their scene is unlike the training's.
 
-    The measure is the Mahalanobis distance of the scene's mean statistics from those of the training scenes.
+    The measure is the Mahalanobis distance of the scene's mean statistics from those of the training scenes. Whole
+    pictures and tiles of them have statistics of their own: the teacher `clip-dense` shows tiles.
     """
 
-    def __init__(self, name: str, path: Path) -> None:
-        """Reads `mean` [10], `precision` [10, 10] and `limit` from a JSON file; `name` is the encoder's."""
-        stored = json.loads(path.read_text())
+    def __init__(self, name: str, path: Path, kind: Literal["pictures", "tiles"]) -> None:
+        """Reads the entry `kind` of a JSON file: `mean` [10], `precision` [10, 10], `limit`, and `least`, the number of
+        pictures or tiles from which on the mean says enough. `name` is the encoder's."""
+        stored = json.loads(path.read_text())[kind]
         self.name = name
-        self.limit = float(stored["limit"])
+        self.limit, self.least = float(stored["limit"]), int(stored["least"])
         self._mean, self._precision = torch.tensor(stored["mean"]), torch.tensor(stored["precision"])
         self._sum, self._count, self._warned = torch.zeros_like(self._mean), 0, False
 
@@ -48,12 +49,12 @@ class Familiarity:
         return float((deviation @ self._precision @ deviation).sqrt())
 
     def observe(self, images: Float[Tensor, "views 3 h w"]) -> None:
-        """Takes in whole pictures, RGB in [0, 1]."""
+        """Takes in pictures or tiles of them, RGB in [0, 1]."""
         if self._warned:
             return
         self._sum += picture_statistics(images.cpu()).sum(dim=0)
         self._count += len(images)
-        if self._count >= MIN_PICTURES and self.distance > self.limit:
+        if self._count >= self.least and self.distance > self.limit:
             self._warned = True
             log.warning(
                 "These pictures are unlike those %s was trained on (distance %.1f, usually below %.1f): it knows "

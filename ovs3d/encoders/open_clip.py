@@ -107,7 +107,7 @@ def load_tiny_clip(device: torch.device) -> OpenClipEncoder:
     """The bundled encoder `tiny-clip`: open_clip's own loader on a configuration and a file of this package."""
     open_clip.add_model_config(ASSETS / "tiny-clip.json")
     model = open_clip.create_model(TINY_NAME, pretrained=str(ASSETS / "tiny-clip.safetensors"))
-    familiarity = Familiarity(TINY_NAME, ASSETS / "tiny-familiar.json")
+    familiarity = Familiarity(TINY_NAME, ASSETS / "tiny-familiar.json", "tiles")
     return OpenClipEncoder(model, TINY_NAME, TINY_SPACE, device, weights.bf16_is_faster(device), familiarity)
 
 

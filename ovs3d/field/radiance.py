@@ -54,19 +54,22 @@ class RadianceField(nn.Module):
     """Density and colour of points in contracted space, from plane features and two small networks.
 
     Args:
-        resolutions: of the planes.
+        resolutions: of the planes that density and colour share.
+        colour_resolution: of finer planes that colour alone sees. Texture is finer than shape, and fine planes in the
+            density overfit: on sparse views held-out PSNR fell from 22 dB to 12 dB.
         channels: per plane resolution.
         hidden: width of both networks.
     """
 
-    def __init__(self, resolutions: tuple[int, ...], channels: int, hidden: int) -> None:
+    def __init__(self, resolutions: tuple[int, ...], colour_resolution: int, channels: int, hidden: int) -> None:
         super().__init__()
         self.planes = Planes(resolutions, channels)
+        self.colour_planes = Planes((colour_resolution,), channels, init=0.1)
         self.geometry = nn.Sequential(
             nn.Linear(self.planes.dim, hidden), nn.ReLU(), nn.Linear(hidden, 1 + GEOMETRY_DIM)
         )
         self.colour_network = nn.Sequential(
-            nn.Linear(GEOMETRY_DIM + self.planes.dim + 9, hidden), nn.ReLU(),
+            nn.Linear(GEOMETRY_DIM + self.planes.dim + self.colour_planes.dim + 9, hidden), nn.ReLU(),
             nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 3), nn.Sigmoid(),
         )  # fmt: skip
 
@@ -83,6 +86,9 @@ class RadianceField(nn.Module):
         both = torch.cat([raw[:, 1:], features], dim=-1)
         return density_activation(raw[:, 0]).reshape(points.shape[:-1]), both.reshape(*points.shape[:-1], -1)
 
-    def colour(self, features: Float[Tensor, "*n dim"], directions: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
-        """RGB in [0, 1] of points with these `features`, seen along unit `directions`."""
-        return self.colour_network(torch.cat([features, spherical_harmonics(directions)], dim=-1))
+    def colour(
+        self, points: Float[Tensor, "*n 3"], features: Float[Tensor, "*n dim"], directions: Float[Tensor, "*n 3"]
+    ) -> Float[Tensor, "*n 3"]:
+        """RGB in [0, 1] of world-space `points` with these `features`, seen along unit `directions`."""
+        fine = self.colour_planes(contract(points.reshape(-1, 3))).reshape(*points.shape[:-1], -1)
+        return self.colour_network(torch.cat([features, fine, spherical_harmonics(directions)], dim=-1))

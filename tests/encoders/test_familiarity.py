@@ -6,15 +6,17 @@ import logging
 import pytest
 import torch
 
-from ovs3d.encoders.familiarity import MIN_PICTURES, Familiarity, picture_statistics
+from ovs3d.encoders.familiarity import Familiarity, picture_statistics
+
+LEAST = 8
 
 
 @pytest.fixture
 def familiarity(tmp_path):
     mean = picture_statistics(torch.full((1, 3, 60, 80), 0.5))[0]
-    content = {"limit": 2.0, "mean": mean.tolist(), "precision": (torch.eye(10) * 100).tolist()}
-    (tmp_path / "familiar.json").write_text(json.dumps(content))
-    return Familiarity("toy", tmp_path / "familiar.json")
+    content = {"limit": 2.0, "least": LEAST, "mean": mean.tolist(), "precision": (torch.eye(10) * 100).tolist()}
+    (tmp_path / "familiar.json").write_text(json.dumps({"tiles": content}))
+    return Familiarity("toy", tmp_path / "familiar.json", "tiles")
 
 
 def test_statistics_of_two_stripes_by_hand():
@@ -35,7 +37,7 @@ def test_distance_by_hand(familiarity):
 
 def test_warns_once_and_only_with_enough_pictures(familiarity, caplog):
     with caplog.at_level(logging.WARNING):
-        familiarity.observe(torch.full((MIN_PICTURES - 1, 3, 60, 80), 0.9))
+        familiarity.observe(torch.full((LEAST - 1, 3, 60, 80), 0.9))
         assert not caplog.records
         familiarity.observe(torch.full((1, 3, 60, 80), 0.9))
         familiarity.observe(torch.full((1, 3, 60, 80), 0.9))
@@ -45,5 +47,5 @@ def test_warns_once_and_only_with_enough_pictures(familiarity, caplog):
 
 def test_familiar_pictures_are_silent(familiarity, caplog):
     with caplog.at_level(logging.WARNING):
-        familiarity.observe(torch.full((2 * MIN_PICTURES, 3, 120, 160), 0.55))
+        familiarity.observe(torch.full((2 * LEAST, 3, 120, 160), 0.55))
     assert not caplog.records

@@ -40,12 +40,13 @@ def test_proposal_grid_holds_density_at_its_cells() -> None:
 
 def test_colour_is_in_range_and_density_agrees_with_and_without_colour() -> None:
     torch.manual_seed(0)
-    field = RadianceField((8, 16), 4, 16)
+    field = RadianceField((8, 16), 32, 4, 16)
     points = 4.0 * torch.randn(3, 7, 3)
     directions = torch.nn.functional.normalize(torch.randn(3, 7, 3), dim=-1)
-    density, colour = field(points, directions)
+    density, features = field.density_and_features(points)
+    colour = field.colour(points, features, directions)
     assert density.shape == (3, 7) and colour.shape == (3, 7, 3)
     assert colour.min() >= 0.0 and colour.max() <= 1.0
     torch.testing.assert_close(field.density(points), density)
-    _, turned = field(points, -directions)
+    turned = field.colour(points, features, -directions)
     assert not torch.allclose(turned, colour), "colour depends on the direction, density does not"

@@ -83,6 +83,7 @@ def test_captions_true_of_no_image_only_serve_as_wrong_answers():
     table = torch.tensor([[True, False, False], [False, False, False]])
     expected = -torch.tensor([1.0, 0.0, 2.0]).log_softmax(0)[0]
     assert answer_loss(logits, table).item() == pytest.approx(expected.item(), abs=1e-6)
+    assert answer_loss(logits, torch.zeros(2, 3, dtype=torch.bool)).item() == 0.0
 
 
 def test_wrong_captions_differ_by_one_attribute_and_name_no_held_out_triple():

@@ -24,9 +24,11 @@ def multi_positive_loss(
 def answer_loss(logits: Float[Tensor, "n m"], truth: Bool[Tensor, "n m"]) -> Float[Tensor, ""]:
     """Cross-entropy of each row against the uniform distribution over its true columns, less that one's entropy.
 
-    A perfect answer costs nothing. Rows without a true column are left out.
+    A perfect answer costs nothing. Rows without a true column are left out; with no other row it is 0.
     """
     counts = truth.sum(dim=1)
+    if not counts.any():
+        return logits.sum() * 0
     target = truth[counts > 0] / counts[counts > 0, None]
     loss = -(target * logits[counts > 0].log_softmax(dim=1)).sum(dim=1) - counts[counts > 0].log()
     return loss.mean()
