@@ -19,9 +19,13 @@ ensure_ffmpeg()  # Every host command imports this module, and ns-render needs t
 
 
 def optimizers(planes: float, networks: float, semantic: float) -> dict:
-    """Fused Adam and a stage schedule for every group, from the initial rates."""
+    """Fused Adam and a stage schedule for every group, from the initial rates.
+
+    Plane entries start near 1, so their rates are large: at 0.02 the bundled scene had 16.6 dB after 250 steps, at 0.3
+    it had 19.6 dB after 200.
+    """
     rates = {
-        "proposal": 0.1,
+        "proposal": 0.3,
         "planes": planes,
         "networks": networks,
         "semantic_planes": semantic,
@@ -51,7 +55,7 @@ def base() -> OVS3DTrainerConfig:
             ),
             model=OVS3DModelConfig(),
         ),
-        optimizers=optimizers(planes=2e-2, networks=5e-3, semantic=2e-2),
+        optimizers=optimizers(planes=0.3, networks=1e-2, semantic=2e-2),
         viewer=ViewerConfig(num_rays_per_chunk=1 << 14, websocket_host="127.0.0.1"),
         vis="viewer+tensorboard",
     )
@@ -68,13 +72,14 @@ def tiny() -> OVS3DTrainerConfig:
     """`ovs3d-tiny`: the same model with sizes for two CPU cores."""
     config = base()
     config.method_name = "ovs3d-tiny"
-    config.max_num_iterations, config.geometry_steps = 4500, 3000
-    config.steps_per_eval_image, config.steps_per_eval_all_images = 1500, 1_000_000
+    config.max_num_iterations, config.geometry_steps = 3500, 2500
+    config.steps_per_eval_image, config.steps_per_eval_all_images = 1250, 1_000_000
     manager, model = config.pipeline.datamanager, config.pipeline.model
     manager.train_num_rays_per_batch = 2048
     manager.semantic_rays, manager.patches, manager.patch_side = 2048, 2, 24
     manager.table_rays = 500_000
-    model.colour_resolution, model.plane_channels = 768, 8
+    model.plane_resolutions, model.colour_resolution, model.plane_channels = (32, 64, 256), 768, 8
+    model.colour_samples = 8
     model.latent_resolutions, model.latent_channels = (64, 128), 16
     return config
 
@@ -90,7 +95,7 @@ def paper() -> OVS3DTrainerConfig:
     model.normalise_per_view = True
     model.rda_normalise = False
     model.rendered_temperature = model.selected_temperature = 1.0
-    model.fda_temperature = 0.2
+    model.fda_temperature, model.selection_sharpness = 0.2, 1.0
     model.loss_weights = replace(LossWeights(), fda_positive=200.0, fda_negative=0.2)
     return config
 

@@ -69,7 +69,7 @@ class OVS3DModelConfig(ModelConfig):
     """Samples per ray of the radiance field."""
     colour_samples: int = 12
     """Heaviest samples per ray whose colour is computed; the rest of the opacity takes their mean colour."""
-    plane_resolutions: tuple[int, ...] = (64, 256)
+    plane_resolutions: tuple[int, ...] = (32, 64, 256)
     """Cells along a side of the planes that density and colour share."""
     colour_resolution: int = 1024
     """Cells along a side of the planes that colour alone sees."""
@@ -89,8 +89,8 @@ class OVS3DModelConfig(ModelConfig):
     """Normalise relevancy over each view (the authors) instead of over the scene."""
     selection: bool = True
     """Learn the selection volume; without it every scale counts the same."""
-    selection_sharpness: float = 1.0
-    """Factor of the composited selection before its softmax."""
+    selection_sharpness: float = 8.0
+    """Factor of the composited selection before its softmax; 1 is the authors'."""
     rendered_temperature: float = 0.1
     """Of the rendered distribution in RDA."""
     selected_temperature: float = 0.1
@@ -212,7 +212,9 @@ class OVS3DModel(Model):
         weights = rendering.render_weights(density, deltas)
         accumulation = weights.sum(dim=-1, keepdim=True)
         kept, indices = rendering.heaviest_samples(weights, self.config.colour_samples)
-        kept_points, kept_features = (x.gather(1, indices[..., None].expand(-1, -1, x.shape[-1])) for x in (points, features))
+        kept_points, kept_features = (
+            x.gather(1, indices[..., None].expand(-1, -1, x.shape[-1])) for x in (points, features)
+        )
         directions = ray_bundle.directions[:, None].expand_as(kept_points)
         colour = self.radiance.colour(kept_points, kept_features, directions)
         outputs: dict[str, Any] = {
@@ -243,8 +245,7 @@ class OVS3DModel(Model):
     ) -> dict[str, Tensor]:
         """What the host may show of the semantics: `segmentation` in class colours and `class_id` as a float."""
         kept, indices = rendering.heaviest_samples(weights, self.config.kept_samples)
-        kept_points = points.gather(1, indices[..., None].expand(-1, -1, 3))
-        semantics = self.semantic(kept_points, kept)
+        semantics = self.semantic(pick(points, indices), kept)
         scores = relevancy(semantics.features, self.text)
         best = scores.argmax(dim=-1)
         return {"segmentation": self.colours[best], "class_id": best[:, None].float(), "class_scores": scores}
@@ -256,7 +257,7 @@ class OVS3DModel(Model):
         points, deltas = self.place(rays, edges)
         weights = rendering.render_weights(self.radiance.density(points), deltas)
         kept, indices = rendering.heaviest_samples(weights, self.config.kept_samples)
-        return rendering.contract(points.gather(1, indices[..., None].expand(-1, -1, 3))), kept
+        return rendering.contract(pick(points, indices)), kept
 
     def get_metrics_dict(self, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
         """PSNR of the batch in stage 1; the mean share of each scale in stage 2."""
@@ -337,3 +338,10 @@ class OVS3DModel(Model):
         """Adds a view to both scores."""
         self.confusion.update(predicted, labels)
         self.paper_score.update(predicted, labels)
+
+
+def pick(
+    values: Float[Tensor, "rays samples dim"], indices: Int[Tensor, "rays kept"]
+) -> Float[Tensor, "rays kept dim"]:
+    """Values of the samples that `indices` name along each ray."""
+    return values.gather(1, indices[..., None].expand(-1, -1, values.shape[-1]))
