@@ -203,23 +203,23 @@ def train(options: Options) -> None:
         if trainer.step_count % 50 == 0:
             shown = " ".join(f"{name} {value:.3f}" for name, value in means.items())
             log.info("step %d, %.1f min, %d scenes: %s", trainer.step_count, clock.elapsed / 60, len(scenes), shown)
-        if clock.elapsed - saved > 60 * options.checkpoint_minutes or clock.progress == 1:
+        if clock.elapsed - saved > 60 * options.checkpoint_minutes:
             saved = clock.elapsed
             trainer.save(checkpoint, saved)
             corpus.refresh()
             measured = report(trainer.encoder(), val.scenes[:10], (1.5,) if trainer.is_vit else ())
             log.info("%s", json.dumps(measured))
-            _export(options.out / "tiny-clip.safetensors", trainer, options, measured)
-    measured = report(trainer.encoder(), val.scenes, (1.0, 1.5, 2.0) if trainer.is_vit else ())
-    log.info("All validation scenes: %s", json.dumps(measured, indent=1))
-    (options.out / "measured.json").write_text(json.dumps(measured, indent=1))
+            _export(options.out / "tiny-clip.safetensors", trainer, options)
+    trainer.save(checkpoint, clock.elapsed)
     for path in (options.out / "tiny-clip.safetensors", options.export):
         if path is not None:
-            _export(path, trainer, options, measured)
+            _export(path, trainer, options)
+    measured = report(trainer.encoder(), val.scenes, (1.0, 1.5, 2.0) if trainer.is_vit else ())
+    log.info("All validation scenes: %s", json.dumps(measured, indent=1))
 
 
-def _export(path: Path, trainer: Trainer, options: Options, measured: dict) -> None:
-    notes = {"seed": str(options.seed), "steps": str(trainer.step_count), "measured": json.dumps(measured)}
+def _export(path: Path, trainer: Trainer, options: Options) -> None:
+    notes = {"seed": str(options.seed), "steps": str(trainer.step_count), "space": "tiny-clip-v1"}
     export_weights(path, trainer.average.state, notes)
 
 

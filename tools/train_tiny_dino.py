@@ -220,13 +220,12 @@ def train(options: Options) -> None:
             corpus.refresh()
             log.info("%s", json.dumps(measure_patches(trainer.encoder().encode_patches, val.scenes[:20])))
     trainer.save(checkpoint, clock.elapsed)
-    measured = measure_patches(trainer.encoder().encode_patches, val.scenes)
-    log.info("All validation scenes: %s", json.dumps(measured))
-    options.out.mkdir(parents=True, exist_ok=True)
-    notes = {"seed": str(options.seed), "steps": str(trainer.step_count), "measured": json.dumps(measured)}
+    notes = {"seed": str(options.seed), "steps": str(trainer.step_count), "space": "tiny-dino-v1"}
     for path in (options.out / "tiny-dino.safetensors", options.export):
         if path is not None:
             export_weights(path, trainer.backbone_state(), notes)
+    measured = measure_patches(trainer.encoder().encode_patches, val.scenes)
+    log.info("All validation scenes: %s", json.dumps(measured))
 
 
 def main(options: Options) -> None:

@@ -210,7 +210,10 @@ def test_bundled_scene_is_what_the_generator_makes() -> None:
     assert np.allclose(frame["transform_matrix"], camera.camera_to_world, atol=1e-6)
     view = raycast_view(compile_scene(scene), camera, written["w"], written["h"])
     label = np.asarray(Image.open(folder / "labels" / f"{Path(frame['file_path']).stem}.png"))
-    words, names = np.array((folder / "classes.txt").read_text().splitlines()), np.array([c.name for c in scene.classes])
+    words, names = (
+        np.array((folder / "classes.txt").read_text().splitlines()),
+        np.array([c.name for c in scene.classes]),
+    )
     # A pixel centre on an edge may fall to either side on another processor.
     assert np.mean(words[label] != names[view.label]) < 0.001
     assert np.abs(np.asarray(Image.open(folder / frame["file_path"])).astype(float) - view.rgb).mean() < 12

@@ -10,6 +10,7 @@ from jaxtyping import Int
 
 from ovs3d.data.dataparser import OVS3DDataParserConfig
 from ovs3d.data.labels import load_label_map
+from ovs3d.errors import UserError
 from ovs3d.teachers.windows import average_windows, sliding_windows, storage_grid, window_sides, window_stride
 
 SPACE = "oracle"
@@ -35,6 +36,8 @@ def write_oracle(data: Path, out: Path) -> None:
     ):
         height, width = int(camera.height), int(camera.width)
         labels = load_label_map(source, outputs.metadata["label_names"], names, (height, width))
+        if labels is None:
+            raise UserError(f"{path} has no labels; the oracle needs those of every training view.")
         sides = window_sides(height, width)
         grid = storage_grid(height, width, window_stride(min(sides)))
         levels = []
