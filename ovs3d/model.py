@@ -30,13 +30,13 @@ class LossWeights:
     """Compactness of the weights along a ray."""
     feature: float = 1.0
     """Rendered feature against the selected teacher feature."""
-    patch_feature: float = 1.0
+    patch_feature: float = 0.2
     """Rendered patch feature (DINO head) against the patch encoder's."""
     rda: float = 1.0
     """Relevancy-distribution alignment."""
-    fda_positive: float = 1.0
+    fda_positive: float = 0.1
     """Feature-distribution alignment, pairs that DINO finds alike (the authors: 200)."""
-    fda_negative: float = 1.0
+    fda_negative: float = 0.1
     """Feature-distribution alignment, pairs that DINO finds different (the authors: 0.18 to 0.35)."""
 
 
