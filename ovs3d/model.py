@@ -67,8 +67,6 @@ class OVS3DModelConfig(ModelConfig):
     """Samples per ray of the proposal grid."""
     field_samples: int = 24
     """Samples per ray of the radiance field."""
-    colour_samples: int = 12
-    """Heaviest samples per ray whose colour is computed; the rest of the opacity takes their mean colour."""
     plane_resolutions: tuple[int, ...] = (32, 64, 256)
     """Cells along a side of the planes that density and colour share."""
     colour_resolution: int = 1024
@@ -153,7 +151,8 @@ class OVS3DModel(Model):
         semantic = list(self.semantic.named_parameters())
         return {
             "proposal": list(self.proposal.parameters()),
-            "planes": [*self.radiance.planes.parameters(), *self.radiance.colour_planes.parameters()],
+            "planes": list(self.radiance.planes.parameters()),
+            "colour_planes": list(self.radiance.colour_planes.parameters()),
             "networks": [*self.radiance.geometry.parameters(), *self.radiance.colour_network.parameters()],
             "semantic_planes": [*self.semantic.latent.parameters(), *self.semantic.selection_planes.parameters()],
             "semantic_heads": [p for name, p in semantic if "planes" not in name and "latent" not in name],
@@ -211,14 +210,10 @@ class OVS3DModel(Model):
         density, features = self.radiance.density_and_features(points)
         weights = rendering.render_weights(density, deltas)
         accumulation = weights.sum(dim=-1, keepdim=True)
-        kept, indices = rendering.heaviest_samples(weights, self.config.colour_samples)
-        kept_points, kept_features = (
-            x.gather(1, indices[..., None].expand(-1, -1, x.shape[-1])) for x in (points, features)
-        )
-        directions = ray_bundle.directions[:, None].expand_as(kept_points)
-        colour = self.radiance.colour(kept_points, kept_features, directions)
+        directions = ray_bundle.directions[:, None].expand_as(points)
+        colour = self.radiance.colour(points, features, directions)
         outputs: dict[str, Any] = {
-            "rgb": rendering.composite(kept, colour) + 0.5 * (1.0 - accumulation),
+            "rgb": rendering.composite(weights, colour) + 0.5 * (1.0 - accumulation),
             "accumulation": accumulation,
         }
         distances = rendering.spacing_to_distance(edges)

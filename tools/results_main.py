@@ -113,7 +113,7 @@ class ResultsMain:
     def semantics(self, scene: str, data: Path, seed: int, name: str, flags: tuple[str, ...], baseline: bool) -> Run:
         """Trains the geometry once, then the semantics with `flags`."""
         CONSOLE.log(f"{scene}, seed {seed}: {name}")
-        steps = "2500"
+        steps = "2000"
         geometry = train(
             self.root, f"{scene}-geometry", data, seed,
             (*ENCODERS, "--geometry-steps", steps, "--max-num-iterations", steps),

@@ -56,7 +56,7 @@ class RadianceField(nn.Module):
     Args:
         resolutions: of the planes that density and colour share.
         colour_resolution: of finer planes that colour alone sees. Texture is finer than shape, and fine planes in the
-            density overfit: on sparse views held-out PSNR fell from 22 dB to 12 dB.
+            density overfit where views are few.
         channels: per plane resolution.
         hidden: width of both networks.
     """
