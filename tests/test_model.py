@@ -80,7 +80,8 @@ def test_semantic_losses_move_the_semantics_and_nothing_else() -> None:
     assert all(bool(value.isfinite()) for value in losses.values())
     sum(losses.values(), torch.zeros(())).backward()
     assert gradients(model) == {
-        "proposal": False, "planes": False, "colour_planes": False, "networks": False, "semantic_planes": True, "semantic_heads": True,
+        "proposal": False, "planes": False, "colour_planes": False, "networks": False,
+        "semantic_planes": True, "semantic_heads": True,
     }  # fmt: skip
     # Not even a gradient of zero: an optimizer would still move a parameter by its running average.
     assert all(p.grad is None for part in (model.proposal, model.radiance) for p in part.parameters())
@@ -93,7 +94,8 @@ def test_geometry_losses_move_the_geometry_and_nothing_else() -> None:
     assert set(losses) == {"rgb", "interlevel", "distortion"}
     sum(losses.values(), torch.zeros(())).backward()
     assert gradients(model) == {
-        "proposal": True, "planes": True, "colour_planes": True, "networks": True, "semantic_planes": False, "semantic_heads": False,
+        "proposal": True, "planes": True, "colour_planes": True, "networks": True,
+        "semantic_planes": False, "semantic_heads": False,
     }  # fmt: skip
 
 
