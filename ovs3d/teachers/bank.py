@@ -90,6 +90,7 @@ class TeacherBank:
 
 def open_teachers(settings: TeacherSettings, images: Sequence[Path], device: torch.device | str) -> TeacherBank:
     """Opens the features of all teachers of a run, extracting those that the cache lacks."""
+    check_teachers(settings.teachers)
     text_stores, patch_store = [], None
     for name in settings.teachers:
         if name == "files":
@@ -103,12 +104,17 @@ def open_teachers(settings: TeacherSettings, images: Sequence[Path], device: tor
             patch_store = store
         else:
             text_stores.append(store)
-    if len(text_stores) != 1:
-        raise UserError(
-            f"--teachers {' '.join(settings.teachers)} names {len(text_stores)} teachers that words can be compared "
-            "with; name exactly one of clip-dense, clip-crops, files, and optionally dino."
-        )
     count = max(1, round(settings.feature_views * len(images)))
     used = tuple(sorted({round(i * (len(images) - 1) / max(count - 1, 1)) for i in range(count)}))
     levels = settings.levels or tuple(range(len(text_stores[0].meta.levels)))
     return TeacherBank(text_stores[0], patch_store, used, levels)
+
+
+def check_teachers(names: Sequence[str]) -> None:
+    """Refuses a set of teachers in which words can be compared with none or with several."""
+    texts = [name for name in names if name not in PATCH_TEACHERS]
+    if len(texts) != 1:
+        raise UserError(
+            f"--teachers {' '.join(names)} names {len(texts)} teachers that words can be compared "
+            "with; name exactly one of clip-dense, clip-crops, files, and optionally dino."
+        )
