@@ -23,7 +23,7 @@ def optimizers(planes: float, networks: float, semantic: float) -> dict:
     rates = {
         "proposal": 0.1,
         "planes": planes,
-        "colour_planes": 0.02,
+        "texture": 0.02,
         "networks": networks,
         "semantic_planes": semantic,
         "semantic_heads": semantic / 5,
@@ -52,7 +52,7 @@ def base() -> OVS3DTrainerConfig:
             ),
             model=OVS3DModelConfig(),
         ),
-        optimizers=optimizers(planes=0.1, networks=5e-3, semantic=2e-2),
+        optimizers=optimizers(planes=0.1, networks=1e-2, semantic=2e-2),
         viewer=ViewerConfig(num_rays_per_chunk=1 << 14, websocket_host="127.0.0.1"),
         vis="viewer+tensorboard",
     )
@@ -69,13 +69,15 @@ def tiny() -> OVS3DTrainerConfig:
     """`ovs3d-tiny`: the same model with sizes for two CPU cores."""
     config = base()
     config.method_name = "ovs3d-tiny"
-    config.max_num_iterations, config.geometry_steps = 3000, 2000
-    config.steps_per_eval_image, config.steps_per_eval_all_images = 1000, 1_000_000
+    config.max_num_iterations, config.geometry_steps = 5500, 4500
+    config.steps_per_eval_image, config.steps_per_eval_all_images = 500, 5000
     manager, model = config.pipeline.datamanager, config.pipeline.model
-    manager.train_num_rays_per_batch = 2048
+    manager.train_num_rays_per_batch = 1024
     manager.semantic_rays, manager.patches, manager.patch_side = 2048, 2, 24
     manager.table_rays = 500_000
-    model.plane_resolutions, model.colour_resolution, model.plane_channels = (32, 64, 256), 768, 8
+    model.plane_resolutions, model.plane_channels = (32, 64, 256), 8
+    model.texture_resolutions, model.texture_log2_size = (256, 512, 1024), 18
+    model.proposal_samples, model.field_samples = 48, 16
     model.latent_resolutions, model.latent_channels = (64, 128), 16
     return config
 

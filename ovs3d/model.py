@@ -69,10 +69,12 @@ class OVS3DModelConfig(ModelConfig):
     """Samples per ray of the radiance field."""
     plane_resolutions: tuple[int, ...] = (32, 64, 256)
     """Cells along a side of the planes that density and colour share."""
-    colour_resolution: int = 1024
-    """Cells along a side of the planes that colour alone sees."""
     plane_channels: int = 16
     """Channels per plane and resolution of the radiance field."""
+    texture_resolutions: tuple[int, ...] = (256, 512, 1024, 2048)
+    """Cells along a side of the hash grid that colour alone sees."""
+    texture_log2_size: int = 20
+    """Binary logarithm of the hash grid's entries per resolution."""
     hidden_dim: int = 64
     """Width of the radiance networks."""
     latent_resolutions: tuple[int, ...] = (64, 128, 256)
@@ -91,7 +93,7 @@ class OVS3DModelConfig(ModelConfig):
     """Factor of the composited selection before its softmax; 1 is the authors'."""
     rendered_temperature: float = 0.1
     """Of the rendered distribution in RDA."""
-    selected_temperature: float = 0.1
+    selected_temperature: float = 0.05
     """Of the teacher's distribution in RDA."""
     rda_normalise: bool = True
     """Compare unit features with the texts in RDA; the authors leave them un-normalised."""
@@ -115,7 +117,11 @@ class OVS3DModel(Model):
         config = self.config
         self.proposal = ProposalGrid(config.proposal_resolution)
         self.radiance = RadianceField(
-            config.plane_resolutions, config.colour_resolution, config.plane_channels, config.hidden_dim
+            config.plane_resolutions,
+            config.plane_channels,
+            config.texture_resolutions,
+            config.texture_log2_size,
+            config.hidden_dim,
         )
         self.semantic = SemanticField(
             config.latent_resolutions,
@@ -152,7 +158,7 @@ class OVS3DModel(Model):
         return {
             "proposal": list(self.proposal.parameters()),
             "planes": list(self.radiance.planes.parameters()),
-            "colour_planes": list(self.radiance.colour_planes.parameters()),
+            "texture": list(self.radiance.texture.parameters()),
             "networks": [*self.radiance.geometry.parameters(), *self.radiance.colour_network.parameters()],
             "semantic_planes": [*self.semantic.latent.parameters(), *self.semantic.selection_planes.parameters()],
             "semantic_heads": [p for name, p in semantic if "planes" not in name and "latent" not in name],
@@ -314,7 +320,7 @@ class OVS3DModel(Model):
     def get_image_metrics_and_images(
         self, outputs: dict[str, Tensor], batch: dict[str, Any]
     ) -> tuple[dict[str, float], dict[str, Tensor]]:
-        """PSNR and SSIM of a held-out view; its labels, if any, are counted into the confusion matrix."""
+        """PSNR and SSIM of a held-out view; with labels its own mIoU too, and they count into the confusion matrix."""
         photo = batch["image"][..., :3].to(outputs["rgb"].device)
         rendered = outputs["rgb"].clamp(0.0, 1.0)
         metrics = {"psnr": psnr(rendered, photo), "ssim": ssim(rendered, photo)}
@@ -327,6 +333,9 @@ class OVS3DModel(Model):
             if "labels" in batch:
                 predicted = outputs["class_id"][..., 0].long().cpu()
                 self.count(predicted, batch["labels"].cpu())
+                view = ConfusionMatrix(self.config.classes)
+                view.update(predicted, batch["labels"].cpu())
+                metrics["miou_view"] = float(view.summary()["miou"])
         return metrics, images
 
     def count(self, predicted: Int[Tensor, "h w"], labels: Int[Tensor, "h w"]) -> None:

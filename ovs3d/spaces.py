@@ -1,6 +1,6 @@
 """Embedding spaces: what an encoder is, how one is had by name, and that two spaces are never mixed.
 
-A space id (`open_clip/ViT-B-16/laion2b_s34b_b88k`, `tiny-clip-v1`, ...) names weights and text tower together. Local
+A space id (`open_clip/ViT-B-16/laion2b_s34b_b88k`, `tiny-clip-v2`, ...) names weights and text tower together. Local
 files carry a digest in their id, so that different weights never share one.
 """
 

@@ -12,7 +12,7 @@ from ovs3d.errors import UserError
 from ovs3d.pipeline import OVS3DPipeline, OVS3DPipelineConfig
 from ovs3d.schedulers import StageSchedulerConfig
 
-GEOMETRY_GROUPS = ("proposal", "planes", "colour_planes", "networks")
+GEOMETRY_GROUPS = ("proposal", "planes", "texture", "networks")
 
 
 @dataclass
@@ -74,8 +74,8 @@ class OVS3DTrainerConfig(TrainerConfig):
         model.feature_dim, model.scales, model.patch_dim = describe_teachers(manager, self.pipeline.prompts)
         if self.load_geometry is not None:
             self.load_geometry, geometry = read_geometry(self.load_geometry)
-            sizes = ("near", "far", "proposal_resolution", "proposal_samples", "field_samples",
-                     "plane_resolutions", "colour_resolution", "plane_channels", "hidden_dim")  # fmt: skip
+            sizes = ("near", "far", "proposal_resolution", "proposal_samples", "field_samples", "plane_resolutions",
+                     "plane_channels", "texture_resolutions", "texture_log2_size", "hidden_dim")  # fmt: skip
             for name in sizes:
                 setattr(model, name, getattr(geometry.pipeline.model, name))
             self.max_num_iterations -= self.geometry_steps

@@ -49,6 +49,7 @@ def test_groups_of_the_model_have_an_optimizer_each() -> None:
         config = deepcopy(config_of(method))
         model_config = config.pipeline.model
         model_config.plane_resolutions, model_config.latent_resolutions = (4,), (4,)
+        model_config.texture_log2_size = 6
         model_config.proposal_resolution, model_config.classes = 4, ("a", "b")
         model = model_config.setup(scene_box=SceneBox(ones(2, 3)), num_train_data=1)
         groups = model.get_param_groups()

@@ -19,7 +19,7 @@ def make_model(**settings: Any) -> OVS3DModel:
         "classes": CLASSES, "scales": 2, "feature_dim": 5, "patch_dim": 4, "geometry_steps": 10,
         "proposal_resolution": 8, "proposal_samples": 16, "field_samples": 8, "plane_resolutions": (8,),
         "plane_channels": 4, "hidden_dim": 16, "latent_resolutions": (8,), "latent_channels": 4, "head_dim": 8,
-        "kept_samples": 4,
+        "kept_samples": 4, "texture_resolutions": (16,), "texture_log2_size": 8,
     }  # fmt: skip
     config = OVS3DModelConfig(**{**sizes, **settings})
     model = OVS3DModel(config, scene_box=SceneBox(torch.tensor([[-1.0] * 3, [1.0] * 3])), num_train_data=1)
@@ -80,7 +80,7 @@ def test_semantic_losses_move_the_semantics_and_nothing_else() -> None:
     assert all(bool(value.isfinite()) for value in losses.values())
     sum(losses.values(), torch.zeros(())).backward()
     assert gradients(model) == {
-        "proposal": False, "planes": False, "colour_planes": False, "networks": False,
+        "proposal": False, "planes": False, "texture": False, "networks": False,
         "semantic_planes": True, "semantic_heads": True,
     }  # fmt: skip
     # Not even a gradient of zero: an optimizer would still move a parameter by its running average.
@@ -94,7 +94,7 @@ def test_geometry_losses_move_the_geometry_and_nothing_else() -> None:
     assert set(losses) == {"rgb", "interlevel", "distortion"}
     sum(losses.values(), torch.zeros(())).backward()
     assert gradients(model) == {
-        "proposal": True, "planes": True, "colour_planes": True, "networks": True,
+        "proposal": True, "planes": True, "texture": True, "networks": True,
         "semantic_planes": False, "semantic_heads": False,
     }  # fmt: skip
 

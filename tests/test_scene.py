@@ -24,6 +24,7 @@ def write_run(folder: Path, step: int = 7) -> OVS3DModel:
     model_config = config.pipeline.model
     model_config.classes, model_config.geometry_steps = ("a", "b"), 5
     model_config.proposal_resolution, model_config.plane_resolutions = 4, (4,)
+    model_config.texture_resolutions, model_config.texture_log2_size = (8,), 6
     model_config.latent_resolutions, model_config.feature_dim, model_config.patch_dim = (4,), 3, 0
     model = model_config.setup(scene_box=None, num_train_data=0)
     model.text.copy_(torch.eye(3)[:2])

@@ -12,8 +12,9 @@ from statistics import mean, stdev
 import tyro
 from nerfstudio.utils.rich_utils import CONSOLE
 
+from ovs3d.config import tiny
 from ovs3d.evaluation.report import ResultRow, results_table, write_results
-from tools.results.oracle import write_oracle
+from tools.results.oracle import Unit, write_oracle
 from tools.results.runs import Run, evaluate, train
 
 FAMILY = ("101", "102", "103")
@@ -68,10 +69,12 @@ class ResultsMain:
     def rows(self) -> Iterator[ResultRow]:
         """All rows, in the order of the table."""
         runs = [self.variant("room", self.room, seed, "full") for seed in self.seeds]
-        oracles = [self.oracle("room", self.room, seed) for seed in self.seeds]
+        tokens = [self.oracle("room", self.room, seed, "tokens") for seed in self.seeds]
+        windows = self.oracle("room", self.room, self.seeds[0], "windows")
         yield self.row("bundled scene, PSNR", [run.evaluation["psnr"] for run in runs], 28.0, "dB")
         yield self.row("bundled scene, mIoU", [run.miou for run in runs], 0.80)
-        yield self.row("bundled scene, mIoU with oracle features", [run.miou for run in oracles], 0.88)
+        yield self.row("bundled scene, mIoU with oracle tokens (clip-dense)", [run.miou for run in tokens], 0.88)
+        yield self.row("bundled scene, mIoU with oracle windows (clip-crops)", [windows.miou], 0.88)
         yield self.row("bundled scene, 2D baseline mIoU", [run.best_2d for run in runs])
         yield self.row("bundled scene, cut of the 2D error", [cut(run) for run in runs], 0.40)
         scenes = {name: self.family / name for name in FAMILY if (self.family / name / "transforms.json").exists()}
@@ -102,18 +105,18 @@ class ResultsMain:
         flags = (*ENCODERS, *VARIANTS[variant])
         return self.semantics(scene, data, seed, variant.replace(" ", "-").replace("/", "_"), flags, variant == "full")
 
-    def oracle(self, scene: str, data: Path, seed: int) -> Run:
+    def oracle(self, scene: str, data: Path, seed: int, unit: Unit) -> Run:
         """The full configuration on oracle features."""
-        folder = self.root / "oracle" / scene
+        folder = self.root / "oracle" / f"{scene}-{unit}"
         if not (folder / "meta.json").exists():
-            write_oracle(data, folder)
+            write_oracle(data, folder, unit)
         flags = ("--features", str(folder), "--teachers", "files", "dino", "--dino", "tiny-dino")
-        return self.semantics(scene, data, seed, "oracle", flags, False)
+        return self.semantics(scene, data, seed, f"oracle-{unit}", flags, False)
 
     def semantics(self, scene: str, data: Path, seed: int, name: str, flags: tuple[str, ...], baseline: bool) -> Run:
         """Trains the geometry once, then the semantics with `flags`."""
         CONSOLE.log(f"{scene}, seed {seed}: {name}")
-        steps = "2000"
+        steps = str(tiny().geometry_steps)
         geometry = train(
             self.root, f"{scene}-geometry", data, seed,
             (*ENCODERS, "--geometry-steps", steps, "--max-num-iterations", steps),

@@ -219,7 +219,7 @@ def train(options: Options) -> None:
 
 
 def _export(path: Path, trainer: Trainer, options: Options) -> None:
-    notes = {"seed": str(options.seed), "steps": str(trainer.step_count), "space": "tiny-clip-v1"}
+    notes = {"seed": str(options.seed), "steps": str(trainer.step_count), "space": "tiny-clip-v2"}
     export_weights(path, trainer.average.state, notes)
 
 

@@ -23,7 +23,7 @@ from ovs3d.errors import UserError
 
 ASSETS = Path(__file__).parent.parent / "assets"
 TINY_NAME = "tiny-clip"
-TINY_SPACE = "tiny-clip-v1"
+TINY_SPACE = "tiny-clip-v2"
 
 
 class OpenClipEncoder:

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ovs3d.field.hashgrid import HashGrid
 from ovs3d.field.planes import Planes
 from ovs3d.rendering import contract
 
@@ -55,21 +56,29 @@ class RadianceField(nn.Module):
 
     Args:
         resolutions: of the planes that density and colour share.
-        colour_resolution: of finer planes that colour alone sees. Texture is finer than shape, and fine planes in the
-            density overfit where views are few.
         channels: per plane resolution.
+        texture_resolutions: of a hash grid that colour alone sees. Texture is finer than shape, and a fine grid in the
+            density overfits where views are few.
+        texture_log2_size: binary logarithm of the entries per resolution of the hash grid.
         hidden: width of both networks.
     """
 
-    def __init__(self, resolutions: tuple[int, ...], colour_resolution: int, channels: int, hidden: int) -> None:
+    def __init__(
+        self,
+        resolutions: tuple[int, ...],
+        channels: int,
+        texture_resolutions: tuple[int, ...],
+        texture_log2_size: int,
+        hidden: int,
+    ) -> None:
         super().__init__()
         self.planes = Planes(resolutions, channels)
-        self.colour_planes = Planes((colour_resolution,), channels, init=0.1)
+        self.texture = HashGrid(texture_resolutions, channels=4, log2_size=texture_log2_size)
         self.geometry = nn.Sequential(
             nn.Linear(self.planes.dim, hidden), nn.ReLU(), nn.Linear(hidden, 1 + GEOMETRY_DIM)
         )
         self.colour_network = nn.Sequential(
-            nn.Linear(GEOMETRY_DIM + self.planes.dim + self.colour_planes.dim + 9, hidden), nn.ReLU(),
+            nn.Linear(GEOMETRY_DIM + self.planes.dim + self.texture.dim + 9, hidden), nn.ReLU(),
             nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 3), nn.Sigmoid(),
         )  # fmt: skip
 
@@ -90,5 +99,5 @@ class RadianceField(nn.Module):
         self, points: Float[Tensor, "*n 3"], features: Float[Tensor, "*n dim"], directions: Float[Tensor, "*n 3"]
     ) -> Float[Tensor, "*n 3"]:
         """RGB in [0, 1] of world-space `points` with these `features`, seen along unit `directions`."""
-        fine = self.colour_planes(contract(points.reshape(-1, 3))).reshape(*points.shape[:-1], -1)
+        fine = self.texture(contract(points.reshape(-1, 3))).reshape(*points.shape[:-1], -1)
         return self.colour_network(torch.cat([features, fine, spherical_harmonics(directions)], dim=-1))

@@ -87,4 +87,4 @@ def test_tiny_clip_tells_plain_colours_apart():
     crops = colours[:, :, None, None].expand(-1, -1, 40, 40)
     words = encoder.encode_text(["plain red ball", "plain green ball", "plain blue ball"])
     assert (F.normalize(encoder.encode_image(crops), dim=-1) @ words.T).argmax(-1).tolist() == [0, 1, 2]
-    assert (encoder.space, words.shape[1]) == ("tiny-clip-v1", encoder.dim)
+    assert (encoder.space, words.shape[1]) == ("tiny-clip-v2", encoder.dim)

@@ -217,3 +217,14 @@ def test_bundled_scene_is_what_the_generator_makes() -> None:
     # A pixel centre on an edge may fall to either side on another processor.
     assert np.mean(words[label] != names[view.label]) < 0.001
     assert np.abs(np.asarray(Image.open(folder / frame["file_path"])).astype(float) - view.rgb).mean() < 12
+
+
+def test_objects_of_the_bundled_scene_are_large_enough() -> None:
+    """In the views that show it, an object is on average as large as a square of a tenth of the picture's height."""
+    folder = Path(__file__).parents[2] / "data" / "room"
+    record = json.loads((folder / "scene.json").read_text())
+    count = len(sample_scene(record["seed"], required=tuple(record["required"])).objects)
+    labels = np.stack([np.asarray(Image.open(path)) for path in sorted((folder / "labels").glob("*.png"))])
+    for k in range(count):
+        areas = np.sum(labels == k, axis=(1, 2))
+        assert np.mean(np.sqrt(areas[areas > 20])) > 0.1 * labels.shape[1]

@@ -6,7 +6,7 @@ import numpy as np
 
 from .vocabulary import ClassInfo, Triple, is_held_out
 
-GENERATOR_VERSION = "1"
+GENERATOR_VERSION = "2"
 
 
 @dataclass(frozen=True)

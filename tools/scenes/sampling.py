@@ -41,7 +41,7 @@ def sample_triples(rng: Generator, count: int, allow_held_out: bool, required: S
 def _sizes(rng: Generator, count: int) -> list[float]:
     """Metres: most objects are of one kind of size, one or two are small."""
     small = int(rng.integers(1, 3))
-    sizes = [float(s) for s in rng.uniform(0.16, 0.22, small)] + [
+    sizes = [float(s) for s in rng.uniform(0.26, 0.32, small)] + [
         float(s) for s in rng.uniform(0.42, 0.60, count - small)
     ]
     return [sizes[i] for i in rng.permutation(count)]
