@@ -70,7 +70,7 @@ def tiny() -> OVS3DTrainerConfig:
     config = base()
     config.method_name = "ovs3d-tiny"
     config.max_num_iterations, config.geometry_steps = 5500, 4500
-    config.steps_per_eval_image, config.steps_per_eval_all_images = 500, 1_000_000
+    config.steps_per_eval_image = config.steps_per_eval_all_images = 500
     manager, model = config.pipeline.datamanager, config.pipeline.model
     manager.train_num_rays_per_batch = 1024
     manager.semantic_rays, manager.patches, manager.patch_side = 2048, 2, 24

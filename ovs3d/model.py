@@ -331,11 +331,11 @@ class OVS3DModel(Model):
         if "segmentation" in outputs:
             images["segmentation"] = outputs["segmentation"]
             if "labels" in batch:
-                predicted = outputs["class_id"][..., 0].long().cpu()
-                self.count(predicted, batch["labels"].cpu())
+                predicted, labels = outputs["class_id"][..., 0].long().cpu(), batch["labels"].cpu()
+                self.count(predicted, labels)
                 view = ConfusionMatrix(self.config.classes)
-                view.update(predicted, batch["labels"].cpu())
-                metrics["miou_view"] = float(view.summary()["miou"])
+                view.update(predicted, labels)
+                metrics["miou_view"] = view.summary()["miou"]
         return metrics, images
 
     def count(self, predicted: Int[Tensor, "h w"], labels: Int[Tensor, "h w"]) -> None:

@@ -6,6 +6,7 @@ from copy import deepcopy
 import pytest
 import torch
 
+from ovs3d.evaluation.metrics import psnr
 from ovs3d.pipeline import OVS3DPipeline, flat_scores
 from ovs3d.trainer import OVS3DTrainerConfig
 from tests.end_to_end.box_scene import CLASSES, DIM, write_features, write_scene
@@ -84,6 +85,32 @@ def test_evaluation_counts_every_view_once(pipeline: OVS3DPipeline) -> None:
     assert first["miou"] == second["miou"]
     labelled = int(pipeline.model.confusion.counts.sum())
     assert labelled == 48 * 36, "one held-out view of five"
+
+
+def test_training_scores_a_lattice_of_the_held_out_pixels(pipeline: OVS3DPipeline) -> None:
+    pipeline.model.set_step(BORDER)
+    pipeline.start_semantics()
+    metrics = pipeline.get_average_eval_image_metrics(step=BORDER)
+    assert {"psnr", "miou", "miou_paper", "iou/room"} <= set(metrics)
+    assert int(pipeline.model.confusion.counts.sum()) == 12 * 9, "one pixel in 16 of the one held-out view"
+    assert pipeline.model.training, "training goes on"
+    pipeline.eval()
+    view = pipeline.datamanager.eval_dataset
+    whole = pipeline.model.get_outputs_for_camera(view.cameras[0:1])["rgb"].clamp(0.0, 1.0)
+    assert metrics["psnr"] == pytest.approx(psnr(whole[::4, ::4], view[0]["image"][::4, ::4]), abs=1e-3)
+
+
+def test_a_view_scores_its_own_segmentation(pipeline: OVS3DPipeline) -> None:
+    pipeline.model.set_step(BORDER)
+    pipeline.start_semantics()
+    pipeline.eval()
+    item = pipeline.datamanager.eval_dataset[0]
+    outputs = pipeline.model.get_outputs_for_camera(pipeline.datamanager.eval_dataset.cameras[0:1])
+    for offset, expected in ((0, 1.0), (1, 0.0)):
+        outputs["class_id"] = ((item["labels"] + offset) % len(CLASSES))[..., None].float()
+        metrics, images = pipeline.model.get_image_metrics_and_images(outputs, item)
+        assert metrics["miou_view"] == expected
+        assert {"img", "depth", "segmentation"} <= set(images)
 
 
 def test_geometry_stage_evaluates_without_miou(pipeline: OVS3DPipeline) -> None:
