@@ -28,6 +28,8 @@ class LossWeights:
     """Proposal against field."""
     distortion: float = 1e-3
     """Compactness of the weights along a ray."""
+    distance: float = 0.02
+    """Distances that a plane sweep found, at the first step; fades out over `distance_part`."""
     feature: float = 1.0
     """Rendered feature against the selected teacher feature."""
     patch_feature: float = 0.2
@@ -67,6 +69,8 @@ class OVS3DModelConfig(ModelConfig):
     """Samples per ray of the proposal grid."""
     field_samples: int = 24
     """Samples per ray of the radiance field."""
+    distance_part: float = 0.4
+    """Part of the geometry stage over which the distances of the plane sweep matter less and less."""
     plane_resolutions: tuple[int, ...] = (32, 64, 256)
     """Cells along a side of the planes that density and colour share."""
     plane_channels: int = 16
@@ -152,6 +156,12 @@ class OVS3DModel(Model):
         """Whether the semantic stage has begun: only then are the texts known."""
         return self.in_semantics and bool(self.text.any())
 
+    @property
+    def distance_weight(self) -> float:
+        """Factor of the distance loss at the present step."""
+        last = self.config.distance_part * self.config.geometry_steps
+        return self.config.loss_weights.distance * max(0.0, 1.0 - self.step / last) if last > 0 else 0.0
+
     def get_param_groups(self) -> dict[str, list[Parameter]]:
         """Parameters by optimizer."""
         semantic = list(self.semantic.named_parameters())
@@ -227,9 +237,7 @@ class OVS3DModel(Model):
             :, None
         ]
         if self.training:
-            levels = (edges, weights, proposal_edges, proposal_weights)
-            outputs["interlevel"] = rendering.interlevel_loss(*levels)
-            outputs["distortion"] = rendering.distortion_loss(edges, weights)
+            outputs["levels"] = (edges, weights, proposal_edges, proposal_weights)
         elif self.has_semantics:
             outputs.update(self.semantic_outputs(points, weights))
         return outputs
@@ -277,8 +285,14 @@ class OVS3DModel(Model):
         weights = self.config.loss_weights
         loss = {"rgb": (outputs["rgb"] - batch["image"][..., :3].to(self.device)).square().mean()}
         if self.training:
-            loss["interlevel"] = weights.interlevel * outputs["interlevel"]
-            loss["distortion"] = weights.distortion * outputs["distortion"]
+            edges, ray_weights, proposal_edges, proposal_weights = outputs["levels"]
+            loss["interlevel"] = weights.interlevel * rendering.interlevel_loss(*outputs["levels"])
+            loss["distortion"] = weights.distortion * rendering.distortion_loss(edges, ray_weights)
+            if "distance" in batch:
+                levels = ((edges, ray_weights), (proposal_edges, proposal_weights))
+                known = batch["distance"].to(self.device)
+                terms = [rendering.distance_loss(rendering.spacing_to_distance(s), w, known) for s, w in levels]
+                loss["distance"] = self.distance_weight * sum(terms)
         return loss
 
     def semantic_losses(self, rendered: RaySemantics, batch: dict[str, Any]) -> dict[str, Tensor]:
