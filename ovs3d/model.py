@@ -14,6 +14,7 @@ from torch.nn import Parameter
 
 from ovs3d import losses, rendering
 from ovs3d.evaluation.metrics import ConfusionMatrix, PaperScore, psnr, ssim
+from ovs3d.field.backbones import Backbone
 from ovs3d.field.radiance import ProposalGrid, RadianceField
 from ovs3d.field.semantic import RaySemantics, SemanticField
 from ovs3d.palette import class_colours
@@ -63,6 +64,8 @@ class OVS3DModelConfig(ModelConfig):
     """Least distance of samples from the camera, in scene units (the cameras span about 2)."""
     far: float = 100.0
     """Greatest distance of samples."""
+    backbone: Backbone = "planes"
+    """Storage of density and colour: plain PyTorch, or tiny-cuda-nn, which needs CUDA and its package."""
     proposal_resolution: int = 128
     """Cells along a side of the dense proposal grid."""
     proposal_samples: int = 64
@@ -126,6 +129,7 @@ class OVS3DModel(Model):
             config.texture_resolutions,
             config.texture_log2_size,
             config.hidden_dim,
+            config.backbone,
         )
         self.semantic = SemanticField(
             config.latent_resolutions,
