@@ -1,13 +1,19 @@
 """The main results: bundled scene and family, oracle, 2D baseline and ablations; writes docs/results/main.json.
 
 Every number comes from runs kept under --root: what is complete is not repeated, so an interrupted call goes on where
-it stopped. All variants of a scene share its geometry run and the feature cache.
+it stopped. All variants of a scene share its geometry run and the feature cache. Several runs go on side by side, each
+with its share of the cores: small batches leave a second core half idle.
 """
 
+import os
+from collections import defaultdict
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
+from threading import Lock
 
 import tyro
 from nerfstudio.utils.rich_utils import CONSOLE
@@ -41,6 +47,8 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 """Flags of every variant, on top of `ovs3d-tiny`."""
+BUSY: defaultdict[tuple[str, int], Lock] = defaultdict(Lock)
+"""Held while the geometry of (scene, seed) is trained, which several runs wait for."""
 
 
 @dataclass
@@ -57,14 +65,38 @@ class ResultsMain:
     """The rows."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Training seeds of the full configuration on the bundled scene."""
+    family_seeds: tuple[int, ...] = (0, 1, 2)
+    """The same on each family scene."""
     ablations: bool = True
     """Also train every ablation on every scene, one seed each."""
+    workers: int = 2
+    """Runs at a time."""
 
     def run(self) -> None:
         """Measures everything and writes the rows."""
+        self.train_all()
         rows = list(self.rows())
         write_results(self.out, rows)
         CONSOLE.print(results_table(rows, "main results"))
+
+    @property
+    def scenes(self) -> dict[str, Path]:
+        """Family scenes that exist."""
+        return {name: self.family / name for name in FAMILY if (self.family / name / "transforms.json").exists()}
+
+    def train_all(self) -> None:
+        """Trains and evaluates all that the rows ask for, the full configuration first."""
+        runs = [("room", self.room, seed) for seed in self.seeds]
+        runs += [(name, path, seed) for seed in self.family_seeds for name, path in self.scenes.items()]
+        jobs = [partial(self.variant, *run, "full") for run in runs]
+        jobs += [partial(self.oracle, "room", self.room, seed, "tokens") for seed in self.seeds]
+        jobs += [partial(self.oracle, "room", self.room, self.seeds[0], "windows")]
+        if self.ablations:
+            every = {"room": self.room, **self.scenes}.items()
+            jobs += [partial(self.variant, *scene, self.seeds[0], name) for name in VARIANTS for scene in every]
+        with ThreadPoolExecutor(self.workers) as pool:
+            for _ in pool.map(lambda job: job(), jobs):
+                pass
 
     def rows(self) -> Iterator[ResultRow]:
         """All rows, in the order of the table."""
@@ -77,17 +109,22 @@ class ResultsMain:
         yield self.row("bundled scene, mIoU with oracle windows (clip-crops)", [windows.miou], 0.88)
         yield self.row("bundled scene, 2D baseline mIoU", [run.best_2d for run in runs])
         yield self.row("bundled scene, cut of the 2D error", [cut(run) for run in runs], 0.40)
-        scenes = {name: self.family / name for name in FAMILY if (self.family / name / "transforms.json").exists()}
-        family = [self.variant(name, path, self.seeds[0], "full") for name, path in scenes.items()]
-        for name, run in zip(scenes, family, strict=True):
-            yield self.row(f"family scene {name}, PSNR", [run.evaluation["psnr"]], None, "dB")
-            yield self.row(f"family scene {name}, mIoU", [run.miou])
-            yield self.row(f"family scene {name}, 2D baseline mIoU", [run.best_2d])
-        if len(family) > 0:
-            yield self.row("family, mean mIoU", [mean(run.miou for run in family)], 0.75)
-            yield self.row("family, mean cut of the 2D error", [mean(cut(run) for run in family)], 0.40)
+        yield from self.family_rows()
         if self.ablations:
-            yield from self.ablation_rows({"room": self.room, **scenes})
+            yield from self.ablation_rows({"room": self.room, **self.scenes})
+
+    def family_rows(self) -> Iterator[ResultRow]:
+        """The scenes that nothing was tuned on; the spread of the means is over training seeds."""
+        by_seed = [
+            [self.variant(name, path, seed, "full") for name, path in self.scenes.items()] for seed in self.family_seeds
+        ]
+        for name, runs in zip(self.scenes, zip(*by_seed, strict=True), strict=True):
+            yield self.row(f"family scene {name}, PSNR", [run.evaluation["psnr"] for run in runs], None, "dB")
+            yield self.row(f"family scene {name}, mIoU", [run.miou for run in runs])
+            yield self.row(f"family scene {name}, 2D baseline mIoU", [run.best_2d for run in runs])
+        if len(self.scenes) > 0:
+            yield self.row("family, mean mIoU", [mean(run.miou for run in runs) for runs in by_seed], 0.75)
+            yield self.row("family, mean cut of the 2D error", [mean(map(cut, runs)) for runs in by_seed], 0.40)
 
     def ablation_rows(self, scenes: dict[str, Path]) -> Iterator[ResultRow]:
         """Paired differences of mIoU to the full configuration; the spread is over scenes."""
@@ -117,17 +154,19 @@ class ResultsMain:
         """Trains the geometry once, then the semantics with `flags`."""
         CONSOLE.log(f"{scene}, seed {seed}: {name}")
         steps = str(tiny().geometry_steps)
-        geometry = train(
-            self.root, f"{scene}-geometry", data, seed,
-            (*ENCODERS, "--geometry-steps", steps, "--max-num-iterations", steps),
-        )  # fmt: skip
-        run = train(self.root, f"{scene}-{name}", data, seed, ("--load-geometry", str(geometry.folder), *flags))
-        return evaluate(run, baseline)
+        threads = max(1, (os.cpu_count() or 1) // self.workers)
+        with BUSY[scene, seed]:
+            geometry = train(
+                self.root, f"{scene}-geometry", data, seed,
+                (*ENCODERS, "--geometry-steps", steps, "--max-num-iterations", steps), threads,
+            )  # fmt: skip
+        flags = ("--load-geometry", str(geometry.folder), *flags)
+        return evaluate(train(self.root, f"{scene}-{name}", data, seed, flags, threads), baseline, threads)
 
     def row(self, name: str, values: list[float], target: float | None = None, unit: str = "") -> ResultRow:
         """Mean and spread over training seeds."""
         spread = stdev(values) if len(values) > 1 else None
-        seeds = self.seeds if len(values) > 1 else self.seeds[:1]
+        seeds = self.seeds[: len(values)]
         return ResultRow(name, mean(values), target, unit, True, spread, seeds, "make results-main")
 
 

@@ -34,14 +34,15 @@ class Run:
         return max(self.evaluation["baseline_2d"].values())
 
 
-def call(command: Sequence[str | Path], log: Path) -> None:
-    """Runs a command of the project; what it prints goes to `log`.
+def call(command: Sequence[str | Path], log: Path, threads: int) -> None:
+    """Runs a command of the project on `threads` cores; what it prints goes to `log`.
 
     Raises:
         RuntimeError: it failed; the message ends with the last lines of its log.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    environment = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+    path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"PATH": path, "OMP_NUM_THREADS": str(threads)}
     with log.open("w") as file:
         status = subprocess.run([str(part) for part in command], stdout=file, stderr=file, env=environment, check=False)
     if status.returncode != 0:
@@ -49,7 +50,7 @@ def call(command: Sequence[str | Path], log: Path) -> None:
         raise RuntimeError(f"{' '.join(str(part) for part in command)} failed:\n{tail}")
 
 
-def train(root: Path, name: str, data: Path, seed: int, flags: Sequence[str | Path]) -> Run:
+def train(root: Path, name: str, data: Path, seed: int, flags: Sequence[str | Path], threads: int) -> Run:
     """Trains `ovs3d-tiny` into ROOT/NAME unless a finished run lies there."""
     run = Run(root / name / "ovs3d-tiny" / f"seed-{seed}")
     done = run.folder / "done"
@@ -58,14 +59,15 @@ def train(root: Path, name: str, data: Path, seed: int, flags: Sequence[str | Pa
             [BIN / "ns-train", "ovs3d-tiny", "--data", data, "--output-dir", root, "--experiment-name", name,
              "--timestamp", f"seed-{seed}", "--machine.seed", str(seed), "--vis", "tensorboard", *flags],
             root / "logs" / f"{name}-{seed}.log",
+            threads,
         )  # fmt: skip
         done.touch()
     return run
 
 
-def evaluate(run: Run, baseline: bool) -> Run:
+def evaluate(run: Run, baseline: bool, threads: int) -> Run:
     """Evaluates a run unless its eval.json lies there."""
     if not (run.folder / "eval" / "eval.json").exists():
         flags = ["--baseline-2d"] if baseline else []
-        call([BIN / "ovs3d", "eval", run.folder, *flags], run.folder / "eval.log")
+        call([BIN / "ovs3d", "eval", run.folder, *flags], run.folder / "eval.log", threads)
     return run
