@@ -14,6 +14,7 @@ from torch.nn import Parameter
 
 from ovs3d import losses, rendering
 from ovs3d.evaluation.metrics import ConfusionMatrix, PaperScore, psnr, ssim
+from ovs3d.field.backbones import Backbone
 from ovs3d.field.radiance import ProposalGrid, RadianceField
 from ovs3d.field.semantic import RaySemantics, SemanticField
 from ovs3d.palette import class_colours
@@ -28,6 +29,8 @@ class LossWeights:
     """Proposal against field."""
     distortion: float = 1e-3
     """Compactness of the weights along a ray."""
+    distance: float = 0.02
+    """Distances that a plane sweep found, at the first step; fades out over `distance_part`."""
     feature: float = 1.0
     """Rendered feature against the selected teacher feature."""
     patch_feature: float = 0.2
@@ -61,12 +64,16 @@ class OVS3DModelConfig(ModelConfig):
     """Least distance of samples from the camera, in scene units (the cameras span about 2)."""
     far: float = 100.0
     """Greatest distance of samples."""
+    backbone: Backbone = "planes"
+    """Storage of density and colour: plain PyTorch, or tiny-cuda-nn, which needs CUDA and its package."""
     proposal_resolution: int = 128
     """Cells along a side of the dense proposal grid."""
     proposal_samples: int = 64
     """Samples per ray of the proposal grid."""
     field_samples: int = 24
     """Samples per ray of the radiance field."""
+    distance_part: float = 0.4
+    """Part of the geometry stage over which the distances of the plane sweep matter less and less."""
     plane_resolutions: tuple[int, ...] = (32, 64, 256)
     """Cells along a side of the planes that density and colour share."""
     plane_channels: int = 16
@@ -122,6 +129,7 @@ class OVS3DModel(Model):
             config.texture_resolutions,
             config.texture_log2_size,
             config.hidden_dim,
+            config.backbone,
         )
         self.semantic = SemanticField(
             config.latent_resolutions,
@@ -152,6 +160,12 @@ class OVS3DModel(Model):
     def has_semantics(self) -> bool:
         """Whether the semantic stage has begun: only then are the texts known."""
         return self.in_semantics and bool(self.text.any())
+
+    @property
+    def distance_weight(self) -> float:
+        """Factor of the distance loss at the present step."""
+        last = self.config.distance_part * self.config.geometry_steps
+        return self.config.loss_weights.distance * max(0.0, 1.0 - self.step / last) if last > 0 else 0.0
 
     def get_param_groups(self) -> dict[str, list[Parameter]]:
         """Parameters by optimizer."""
@@ -228,9 +242,7 @@ class OVS3DModel(Model):
             :, None
         ]
         if self.training:
-            levels = (edges, weights, proposal_edges, proposal_weights)
-            outputs["interlevel"] = rendering.interlevel_loss(*levels)
-            outputs["distortion"] = rendering.distortion_loss(edges, weights)
+            outputs["levels"] = (edges, weights, proposal_edges, proposal_weights)
         elif self.has_semantics:
             outputs.update(self.semantic_outputs(points, weights))
         return outputs
@@ -282,8 +294,14 @@ class OVS3DModel(Model):
         weights = self.config.loss_weights
         loss = {"rgb": (outputs["rgb"] - batch["image"][..., :3].to(self.device)).square().mean()}
         if self.training:
-            loss["interlevel"] = weights.interlevel * outputs["interlevel"]
-            loss["distortion"] = weights.distortion * outputs["distortion"]
+            edges, ray_weights, proposal_edges, proposal_weights = outputs["levels"]
+            loss["interlevel"] = weights.interlevel * rendering.interlevel_loss(*outputs["levels"])
+            loss["distortion"] = weights.distortion * rendering.distortion_loss(edges, ray_weights)
+            if "distance" in batch:
+                levels = ((edges, ray_weights), (proposal_edges, proposal_weights))
+                known = batch["distance"].to(self.device)
+                terms = [rendering.distance_loss(rendering.spacing_to_distance(s), w, known) for s, w in levels]
+                loss["distance"] = self.distance_weight * sum(terms)
         return loss
 
     def semantic_losses(self, rendered: RaySemantics, batch: dict[str, Any]) -> dict[str, Tensor]:

@@ -13,6 +13,7 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
 from ovs3d.data.datamanager import OVS3DDataManager, OVS3DDataManagerConfig
+from ovs3d.data.distances import ViewDistances
 from ovs3d.evaluation.metrics import ConfusionMatrix, PaperScore, psnr
 from ovs3d.field.samples import SampleTable, build_table
 from ovs3d.model import OVS3DModel, OVS3DModelConfig
@@ -45,7 +46,17 @@ class OVS3DPipeline(VanillaPipeline):
         """Host's step; the first one of the semantic stage freezes geometry and draws the sample table."""
         if self.model.in_semantics and self.datamanager.samples is None:
             self.start_semantics()
+        wanted = self.model.distance_weight > 0.0
+        if wanted and self.datamanager.distances is None:
+            self.find_distances()
+        elif not wanted:
+            self.datamanager.distances = None
         return super().get_train_loss_dict(step)
+
+    def find_distances(self) -> None:
+        """Matches the photographs with one another, so that early geometry does not close what is open."""
+        distances = self.datamanager.distances = ViewDistances(self.datamanager.train_dataset)
+        CONSOLE.log(f"Plane sweep: distances of {distances.known:.0%} of the pixels are known")
 
     @torch.no_grad()
     def start_semantics(self) -> None:
@@ -94,7 +105,7 @@ class OVS3DPipeline(VanillaPipeline):
 
     @torch.no_grad()
     def lattice_psnr(self) -> float:
-        """Renders every `LATTICE_STEP`-th row and column of the held-out views, counts labels there, and gives dB."""
+        """PSNR at every `LATTICE_STEP`-th row and column of the held-out views; counts the labels there."""
         dataset, model, values = self.datamanager.eval_dataset, self.model, []
         self.eval()
         for view in range(len(dataset)):

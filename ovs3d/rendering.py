@@ -120,6 +120,29 @@ def distortion_loss(edges: Float[Tensor, "rays edges"], weights: Float[Tensor, "
     return (between + within).mean()
 
 
+def distance_loss(
+    borders: Float[Tensor, "rays edges"],
+    weights: Float[Tensor, "rays edges-1"],
+    distance: Float[Tensor, " rays"],
+    tolerance: float = 0.05,
+) -> Float[Tensor, ""]:
+    """Asks a ray to be empty before a known distance and to end there (the terms of URF, arXiv 2111.14643, section 4).
+
+    The weight before the distance, plus what is missing to 1 around it; mean over rays.
+
+    Args:
+        borders: of the intervals, in scene units.
+        weights: of the intervals.
+        distance: known distances in scene units; 0 where none is known, which adds nothing.
+        tolerance: part of the distance, beside half an interval, by which a sample may miss it.
+    """
+    middle, reach = 0.5 * (borders[:, 1:] + borders[:, :-1]), 0.5 * (borders[:, 1:] - borders[:, :-1])
+    offset, reach = middle - distance[:, None], reach + tolerance * distance[:, None]
+    before = (weights * (offset < -reach)).sum(dim=-1)
+    around = (weights * (offset.abs() <= reach)).sum(dim=-1)
+    return ((before + (1.0 - around).clamp(min=0.0)) * (distance > 0.0)).mean()
+
+
 def heaviest_samples(
     weights: Float[Tensor, "rays samples"], count: int
 ) -> tuple[Float[Tensor, "rays count"], Int[Tensor, "rays count"]]:

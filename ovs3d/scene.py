@@ -17,6 +17,7 @@ from torch import Tensor
 from ovs3d.cli.runs import find_run
 from ovs3d.data.labels import load_label_map
 from ovs3d.errors import UserError
+from ovs3d.field.backbones import check_backbone
 from ovs3d.model import OVS3DModel
 from ovs3d.preflight import latest_checkpoint
 from ovs3d.safe_yaml import load_config
@@ -73,12 +74,13 @@ class Scene:
             data: where the photographs lie now, if they have moved since training.
 
         Raises:
-            UserError: there is no run, it is of another method, or its training never reached the semantic stage.
+            UserError: there is no run, it is of another method, or its backbone cannot run on `device`.
         """
         path = find_run(Path(run))
         config = load_config(path)
         if not isinstance(config, OVS3DTrainerConfig):
             raise UserError(f"{path} is a run of {config.method_name}, not of ovs3d; give a run of ovs3d.")
+        check_backbone(config.pipeline.model.backbone, device)
         if data is not None:
             config.pipeline.datamanager.data = data
         box = SceneBox(torch.tensor([[-1.0] * 3, [1.0] * 3]))

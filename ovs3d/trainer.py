@@ -9,6 +9,7 @@ from nerfstudio.engine.trainer import Trainer, TrainerConfig
 from nerfstudio.utils.rich_utils import CONSOLE
 
 from ovs3d.errors import UserError
+from ovs3d.field.backbones import check_backbone
 from ovs3d.pipeline import OVS3DPipeline, OVS3DPipelineConfig
 from ovs3d.schedulers import StageSchedulerConfig
 
@@ -74,12 +75,14 @@ class OVS3DTrainerConfig(TrainerConfig):
         model.feature_dim, model.scales, model.patch_dim = describe_teachers(manager, self.pipeline.prompts)
         if self.load_geometry is not None:
             self.load_geometry, geometry = read_geometry(self.load_geometry)
-            sizes = ("near", "far", "proposal_resolution", "proposal_samples", "field_samples", "plane_resolutions",
-                     "plane_channels", "texture_resolutions", "texture_log2_size", "hidden_dim")  # fmt: skip
+            sizes = ("near", "far", "backbone", "proposal_resolution", "proposal_samples", "field_samples",
+                     "plane_resolutions", "plane_channels", "texture_resolutions", "texture_log2_size",
+                     "hidden_dim")  # fmt: skip
             for name in sizes:
                 setattr(model, name, getattr(geometry.pipeline.model, name))
             self.max_num_iterations -= self.geometry_steps
             self.geometry_steps = 0
+        check_backbone(model.backbone, self.machine.device_type)
         if not 0 <= self.geometry_steps <= self.max_num_iterations:
             raise UserError(
                 f"--geometry-steps {self.geometry_steps} is more than --max-num-iterations {self.max_num_iterations}; "

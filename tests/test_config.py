@@ -93,6 +93,13 @@ def test_flags_are_parsed_into_the_configuration() -> None:
     assert config.pipeline.model.plane_resolutions == config_of(ovs3d_tiny_method).pipeline.model.plane_resolutions
 
 
+def test_backbone_survives_flag_and_file(tmp_path: Path) -> None:
+    config = tyro.cli(AnnotatedBaseConfigUnion, args=["ovs3d", "--pipeline.model.backbone", "tcnn"])
+    (tmp_path / "config.yml").write_text(yaml.dump(config))
+    read = load_config(tmp_path / "config.yml")
+    assert isinstance(read, OVS3DTrainerConfig) and read.pipeline.model.backbone == "tcnn"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("order", ["ovs3d.data.dataparser, ovs3d.config", "ovs3d.config, ovs3d.data.dataparser"])
 def test_modules_of_the_entry_points_import_in_any_order(order: str) -> None:

@@ -100,6 +100,23 @@ def test_geometry_losses_move_the_geometry_and_nothing_else() -> None:
     }  # fmt: skip
 
 
+def test_known_distances_add_a_loss_that_fades_out() -> None:
+    model = make_model().train()
+    model.config.geometry_steps, model.config.distance_part = 100, 0.4
+    batch = {"image": torch.rand(12, 3), "distance": torch.full((12,), 1.0)}
+    values = []
+    for step in (0, 20, 40):
+        model.set_step(step)
+        torch.manual_seed(0)
+        values.append(model.distance_weight)
+        loss = model.get_loss_dict(model(make_rays()), batch)["distance"]
+        assert loss.isfinite() and bool(loss > 0.0) == (step < 40)
+    assert values == pytest.approx([0.02, 0.01, 0.0])
+    model.set_step(0)
+    model.get_loss_dict(model(make_rays()), batch)["distance"].backward()
+    assert gradients(model)["proposal"] and gradients(model)["planes"] and not gradients(model)["semantic_planes"]
+
+
 @pytest.mark.parametrize("weight", ["feature", "rda", "patch_feature", "fda_positive", "fda_negative"])
 def test_weight_of_a_loss_is_its_factor(weight: str) -> None:
     model = with_range(make_model(fda_pairs=2000))

@@ -48,6 +48,20 @@ def test_stage_changes_at_its_step(pipeline: OVS3DPipeline) -> None:
     assert pipeline.datamanager.samples is table, "the table is drawn once"
 
 
+def test_distances_are_found_once_and_let_go(pipeline: OVS3DPipeline) -> None:
+    pipeline.train()
+    pipeline.model.config.distance_part = 0.5
+    assert pipeline.datamanager.distances is None
+    seen = []
+    for step in range(BORDER):
+        pipeline.model.set_step(step)
+        _, losses, _ = pipeline.get_train_loss_dict(step)
+        seen.append((pipeline.datamanager.distances, "distance" in losses))
+    first, second, third = seen
+    assert first[0] is not None and first == second and first[1]
+    assert third == (None, False), "after half of the geometry stage"
+
+
 def test_table_depends_on_the_seed_alone(pipeline: OVS3DPipeline) -> None:
     pipeline.eval()
     first, second = pipeline.draw_table((3, 4), 50), pipeline.draw_table((3, 4), 50)

@@ -197,3 +197,31 @@ def test_median_depth_by_hand() -> None:
     )
     distances = torch.tensor([1.0, 2.0, 3.0, 4.0]).expand(4, 4)
     assert rendering.median_depth(weights, distances).tolist() == [2.0, 2.0, 4.0, 4.0]
+
+
+def test_distance_loss_by_hand() -> None:
+    # Middles at 0.5, 1.5, 2.5; half an interval and 10 % of the distance 2 reach from 1.3 to 2.7: weight 0.2 is before.
+    borders, weights = torch.tensor([[0.0, 1.0, 2.0, 3.0]]), torch.tensor([[0.2, 0.3, 0.4]])
+    loss = rendering.distance_loss(borders, weights, torch.tensor([2.0]), tolerance=0.1)
+    assert loss.item() == pytest.approx(0.2 + 1.0 - 0.7)
+    beyond = rendering.distance_loss(borders, weights, torch.tensor([9.0]), tolerance=0.1)
+    assert beyond.item() == pytest.approx(0.9 + 1.0)
+
+
+def test_distance_loss_is_zero_where_nothing_is_known_or_all_is_right() -> None:
+    borders = torch.linspace(0.0, 4.0, 9, dtype=torch.float64).expand(2, -1)
+    weights = random_weights(2, 8, 3).requires_grad_()
+    loss = rendering.distance_loss(borders, weights, torch.zeros(2, dtype=torch.float64))
+    loss.backward()
+    assert loss.item() == 0.0 and weights.grad is not None and not weights.grad.any()
+    exact = torch.zeros(2, 8, dtype=torch.float64)
+    exact[:, 5] = 1.0
+    assert rendering.distance_loss(borders, exact, torch.full((2,), 2.75, dtype=torch.float64)).item() == 0.0
+
+
+def test_distance_loss_opens_what_lies_before() -> None:
+    borders = torch.linspace(0.0, 4.0, 9, dtype=torch.float64)[None]
+    weights = random_weights(1, 8, 4).requires_grad_()
+    rendering.distance_loss(borders, weights, torch.tensor([2.2], dtype=torch.float64)).backward()
+    assert weights.grad is not None
+    assert weights.grad[0].sign().tolist() == [1.0, 1.0, 1.0, 1.0, -1.0, 0.0, 0.0, 0.0]

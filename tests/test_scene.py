@@ -1,7 +1,9 @@
 """Opening a run: what is no run of ours is named."""
 
+import sys
 from copy import deepcopy
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -71,6 +73,18 @@ def test_what_is_no_run_of_ours_is_named(tmp_path: Path) -> None:
     (other / "config.yml").write_text(yaml.dump(all_methods["nerfacto"]))
     with pytest.raises(UserError, match="nerfacto"):
         Scene.load(other)
+
+
+def test_run_whose_backbone_cannot_run_on_the_device_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_run(tmp_path)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setitem(sys.modules, "tinycudann", ModuleType("tinycudann"))
+    text = (tmp_path / "config.yml").read_text()
+    (tmp_path / "config.yml").write_text(text.replace("backbone: planes", "backbone: tcnn"))
+    with pytest.raises(UserError, match="not on cpu"):
+        Scene.load(tmp_path, "cpu")
 
 
 def test_run_without_a_checkpoint_is_named(tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ from copy import deepcopy
 from pathlib import Path
 
 import pytest
+import torch
 
+from ovs3d import preflight
 from ovs3d.config import ovs3d_tiny_method
 from ovs3d.data.dataparser import OVS3DDataParserConfig
 from ovs3d.errors import UserError
@@ -80,3 +82,16 @@ def test_user_errors_end_the_program_before_the_run_has_a_name(
         config.set_timestamp()
     assert stopped.value.code == 2 and "--geometry-steps 101" in capsys.readouterr().err
     assert config.timestamp == "{timestamp}"
+
+
+def test_backbone_is_that_of_the_loaded_geometry(
+    config: OVS3DTrainerConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    geometry = deepcopy(config)
+    geometry.pipeline.model.backbone = "tcnn"
+    monkeypatch.setattr(preflight, "read_geometry", lambda run: (run, geometry))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    config.load_geometry = tmp_path
+    with pytest.raises(UserError, match="backbone tcnn"):  # Taken over, and checked after that.
+        config.prepare()
+    assert config.pipeline.model.backbone == "tcnn"

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ovs3d.data.dataparser import OVS3DDataParserConfig
 from ovs3d.data.dataset import OVS3DDataset
+from ovs3d.data.distances import ViewDistances
 from ovs3d.field.samples import SampleTable
 from ovs3d.teachers.bank import TeacherBank, open_teachers
 
@@ -55,6 +56,7 @@ class OVS3DDataManager(VanillaDataManager[OVS3DDataset]):
     config: OVS3DDataManagerConfig  # pyright: ignore[reportIncompatibleVariableOverride]
     bank: TeacherBank | None = None
     samples: SampleTable | None = None
+    distances: ViewDistances | None = None
 
     def create_train_dataset(self) -> OVS3DDataset:
         """Photographs alone: labels never reach training."""
@@ -98,7 +100,10 @@ class OVS3DDataManager(VanillaDataManager[OVS3DDataset]):
     def next_train(self, step: int) -> tuple[RayBundle, dict]:
         """A batch of pixel rays, or of table rows once the semantic stage has begun."""
         if self.samples is None:
-            return super().next_train(step)
+            rays, batch = super().next_train(step)
+            if self.distances is not None:
+                batch["distance"] = self.distances.at(batch["indices"])
+            return rays, batch
         self.train_count += 1
         return self.next_semantics(self.samples)
 

@@ -4,8 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ovs3d.field.hashgrid import HashGrid
-from ovs3d.field.planes import Planes
+from ovs3d.field.backbones import Backbone, build_storage
 from ovs3d.rendering import contract
 
 GEOMETRY_DIM = 15
@@ -52,7 +51,7 @@ class ProposalGrid(nn.Module):
 
 
 class RadianceField(nn.Module):
-    """Density and colour of points in contracted space, from plane features and two small networks.
+    """Density and colour of points in contracted space, from stored features and two small networks.
 
     Args:
         resolutions: of the planes that density and colour share.
@@ -61,6 +60,7 @@ class RadianceField(nn.Module):
             density overfits where views are few.
         texture_log2_size: binary logarithm of the entries per resolution of the hash grid.
         hidden: width of both networks.
+        backbone: what stores the features.
     """
 
     def __init__(
@@ -70,10 +70,12 @@ class RadianceField(nn.Module):
         texture_resolutions: tuple[int, ...],
         texture_log2_size: int,
         hidden: int,
+        backbone: Backbone = "planes",
     ) -> None:
         super().__init__()
-        self.planes = Planes(resolutions, channels)
-        self.texture = HashGrid(texture_resolutions, channels=4, log2_size=texture_log2_size)
+        self.planes, self.texture = build_storage(
+            backbone, resolutions, channels, texture_resolutions, texture_log2_size
+        )
         self.geometry = nn.Sequential(
             nn.Linear(self.planes.dim, hidden), nn.ReLU(), nn.Linear(hidden, 1 + GEOMETRY_DIM)
         )

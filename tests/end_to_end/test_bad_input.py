@@ -7,6 +7,7 @@ from pathlib import Path
 
 import huggingface_hub.constants
 import pytest
+import torch
 from nerfstudio.scripts import train as host
 
 from ovs3d.trainer import OVS3DTrainerConfig
@@ -109,6 +110,12 @@ def test_missing_weights_name_the_bundled_encoder(
 def test_teachers_that_do_not_fit_together(config: OVS3DTrainerConfig, capsys) -> None:
     config.features, config.teachers = None, ("telepathy",)
     assert "telepathy" in refused(config, capsys)
+
+
+def test_backbone_that_cannot_run_here(config: OVS3DTrainerConfig, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    config.pipeline.model.backbone = "tcnn"
+    assert "--pipeline.model.backbone planes" in refused(config, capsys)
 
 
 def test_geometry_longer_than_the_run(config: OVS3DTrainerConfig, capsys) -> None:
