@@ -42,7 +42,7 @@ def base() -> OVS3DTrainerConfig:
         steps_per_save=2000,
         steps_per_eval_batch=1_000_000,
         steps_per_eval_image=1000,
-        steps_per_eval_all_images=5000,
+        steps_per_eval_all_images=1000,
         max_num_iterations=15_000,
         geometry_steps=10_000,
         mixed_precision=False,

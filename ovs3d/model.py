@@ -147,6 +147,7 @@ class OVS3DModel(Model):
         self.colours: Tensor
         self.relevancy_range: Tensor | None = None  # [2, views, scales, classes], known only while training.
         self.step = 0
+        self.with_scores = False  # Whether views carry `class_scores` too, which the host could not show.
         self.confusion = ConfusionMatrix(config.classes)
         self.paper_score = PaperScore(config.classes)
 
@@ -256,12 +257,16 @@ class OVS3DModel(Model):
     def semantic_outputs(
         self, points: Float[Tensor, "rays samples 3"], weights: Float[Tensor, "rays samples"]
     ) -> dict[str, Tensor]:
-        """What the host may show of the semantics: `segmentation` in class colours and `class_id` as a float."""
+        """What the host may show of the semantics: `segmentation` in class colours and `class_id` as a float.
+
+        The host shows every output that it gets, and fails at two numbers a pixel, the scores of two classes.
+        """
         kept, indices = rendering.heaviest_samples(weights, self.config.kept_samples)
         semantics = self.semantic(pick(points, indices), kept)
         scores = relevancy(semantics.features, self.text)
         best = scores.argmax(dim=-1)
-        return {"segmentation": self.colours[best], "class_id": best[:, None].float(), "class_scores": scores}
+        outputs = {"segmentation": self.colours[best], "class_id": best[:, None].float()}
+        return {**outputs, "class_scores": scores} if self.with_scores else outputs
 
     @torch.no_grad()
     def heaviest(self, rays: RayBundle) -> tuple[Float[Tensor, "rays samples 3"], Float[Tensor, "rays samples"]]:

@@ -1,5 +1,6 @@
 """The host's pipeline with what lies between the stages, and mIoU in `ns-eval`."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean
@@ -88,7 +89,8 @@ class OVS3DPipeline(VanillaPipeline):
     ) -> dict[str, Any]:
         """Host's averages, and segmentation scores over all held-out pixels together where there are labels.
 
-        The trainer, who alone names a `step`, gets PSNR and the scores from a lattice of pixels, in seconds.
+        The trainer, who alone names a `step`, gets PSNR and the scores from a lattice of pixels, in seconds. What could
+        not be measured, such as the IoU of a class that no held-out view shows, is left out.
         """
         model = self.model
         model.confusion, model.paper_score = ConfusionMatrix(model.config.classes), PaperScore(model.config.classes)
@@ -99,7 +101,7 @@ class OVS3DPipeline(VanillaPipeline):
         if int(model.confusion.counts.sum()) > 0:
             metrics.update(flat_scores(model.confusion.summary()))
             metrics.update(model.paper_score.summary())
-        return metrics
+        return {name: value for name, value in metrics.items() if math.isfinite(value)}
 
     @torch.no_grad()
     def lattice_psnr(self) -> float:

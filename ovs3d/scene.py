@@ -61,6 +61,7 @@ class Scene:
 
     def __init__(self, config: OVS3DTrainerConfig, model: OVS3DModel) -> None:
         self.config, self.model = config, model
+        model.with_scores = True
         self.classes = config.pipeline.model.classes
 
     @classmethod

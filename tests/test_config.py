@@ -65,6 +65,16 @@ def test_viewer_listens_to_this_machine_alone() -> None:
 
 
 @pytest.mark.parametrize("name", METHODS)
+def test_held_out_views_are_scored_inside_the_semantic_stage(name: str) -> None:
+    config = config_of(METHODS[name])
+    semantic_steps = config.max_num_iterations - config.geometry_steps
+    for interval in (config.steps_per_eval_all_images, config.steps_per_eval_image):
+        # The host evaluates at multiples of the interval; `ovs3d reclass` trains the semantic steps alone.
+        assert interval < semantic_steps
+        assert config.geometry_steps // interval * interval + interval < config.max_num_iterations
+
+
+@pytest.mark.parametrize("name", METHODS)
 def test_help_of_ns_train_lists_our_flags(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         tyro.cli(AnnotatedBaseConfigUnion, args=[name, "--help"])

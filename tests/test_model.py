@@ -6,6 +6,7 @@ import pytest
 import torch
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.scene_box import SceneBox
+from nerfstudio.utils import colormaps
 
 from ovs3d.model import OVS3DModel, OVS3DModelConfig
 
@@ -24,7 +25,7 @@ def make_model(**settings: Any) -> OVS3DModel:
     config = OVS3DModelConfig(**{**sizes, **settings})
     model = OVS3DModel(config, scene_box=SceneBox(torch.tensor([[-1.0] * 3, [1.0] * 3])), num_train_data=1)
     torch.nn.init.normal_(model.proposal.grid)
-    model.text.copy_(torch.nn.functional.normalize(torch.randn(3, 5), dim=-1))
+    model.text.copy_(torch.nn.functional.normalize(torch.randn(len(config.classes), 5), dim=-1))
     return model
 
 
@@ -157,7 +158,7 @@ def test_rays_without_any_valid_scale_count_for_nothing() -> None:
 
 def test_evaluation_is_deterministic_and_in_range() -> None:
     model = make_model().eval()
-    model.step = 10
+    model.step, model.with_scores = 10, True
     first, second = model(make_rays()), model(make_rays())
     assert set(first) == {"rgb", "accumulation", "depth", "segmentation", "class_id", "class_scores"}
     assert all(torch.equal(first[name], second[name]) for name in first)
@@ -165,6 +166,17 @@ def test_evaluation_is_deterministic_and_in_range() -> None:
     assert (first["depth"] >= model.config.near).all() and (first["depth"] <= model.config.far).all()
     assert torch.equal(first["class_scores"].argmax(dim=-1), first["class_id"][:, 0].long())
     assert torch.equal(model.colours[first["class_id"][:, 0].long()], first["segmentation"])
+
+
+@pytest.mark.parametrize("classes", [("a", "b"), CLASSES])
+def test_host_can_show_every_output(classes: tuple[str, ...]) -> None:
+    model = make_model(classes=classes).eval()
+    model.step = 10
+    outputs = model(make_rays())
+    assert "segmentation" in outputs
+    for name, output in outputs.items():
+        picture = colormaps.apply_colormap(output[None])  # One row of pixels.
+        assert picture.shape == (1, 12, 3) and 0.0 <= picture.min() and picture.max() <= 1.0, name
 
 
 def test_semantics_are_shown_from_their_stage_on() -> None:
@@ -195,7 +207,7 @@ def test_rgba_takes_the_grey_away() -> None:
 
 def test_samples_of_the_table_render_as_the_view_does() -> None:
     model = make_model().eval()
-    model.step = 10
+    model.step, model.with_scores = 10, True
     rays = make_rays()
     points, weights = model.heaviest(rays)
     assert points.shape == (12, 4, 3) and points.abs().max() <= 1.0

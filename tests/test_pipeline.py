@@ -133,6 +133,17 @@ def test_geometry_stage_evaluates_without_miou(pipeline: OVS3DPipeline) -> None:
     assert "psnr" in metrics and "miou" not in metrics
 
 
+@pytest.mark.parametrize("step", [None, BORDER], ids=["ns-eval", "training"])
+def test_what_no_label_measures_is_left_out(step: int | None, pipeline: OVS3DPipeline, monkeypatch) -> None:
+    pipeline.model.set_step(BORDER)
+    pipeline.start_semantics()
+    labels = torch.zeros(36, 48, dtype=torch.int64)
+    monkeypatch.setattr(pipeline.datamanager.eval_dataset, "get_metadata", lambda data: {"labels": labels})
+    metrics = pipeline.get_average_eval_image_metrics(step)
+    assert "iou/room" in metrics and "iou/red box" not in metrics
+    assert all(math.isfinite(value) for value in metrics.values())
+
+
 def test_scores_become_one_level_of_numbers() -> None:
     summary = {
         "miou": 0.5,

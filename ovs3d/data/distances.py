@@ -9,7 +9,7 @@ from torch import Tensor
 from ovs3d.data.dataset import OVS3DDataset
 from ovs3d.plane_sweep import PosedViews, sweep
 
-LONG_SIDE = 160
+LONG_SIDE = 128
 """Pixels of the photographs that are matched."""
 MAX_VIEWS = 150
 """Of a longer capture, views spread evenly are matched, and the others have no distances."""

@@ -7,7 +7,7 @@ import pytest
 from ovs3d.scene import Scene
 from ovs3d.trainer import OVS3DTrainerConfig
 from tests.end_to_end.box_scene import write_features, write_scene
-from tests.end_to_end.runs import small_config, train
+from tests.end_to_end.runs import LOGGED_STEPS, small_config, train
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +35,16 @@ def trained(scene_folder: Path, features_folder: Path, tmp_path_factory: pytest.
 def run(trained: OVS3DTrainerConfig) -> Path:
     """Folder of the trained run."""
     return trained.get_base_dir()
+
+
+@pytest.fixture(scope="session")
+def patch_run(scene_folder: Path, features_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a short run with a patch encoder, logged by tensorboard; its last step evaluates."""
+    config = small_config(scene_folder, features_folder, tmp_path_factory.mktemp("patch-outputs"), LOGGED_STEPS)
+    config.teachers, config.dino = ("files", "dino"), "tiny-dino"
+    config.steps_per_eval_image = config.steps_per_eval_all_images = LOGGED_STEPS[1] - 1
+    train(config)
+    return config.get_base_dir()
 
 
 @pytest.fixture(scope="session")

@@ -4,14 +4,18 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from nerfstudio.scripts.train import main
+from nerfstudio.utils import writer
 
 from ovs3d.config import ovs3d_tiny_method
 from ovs3d.preflight import latest_checkpoint
 from ovs3d.trainer import OVS3DTrainerConfig
 
 GEOMETRY_STEPS, STEPS = 300, 500
+LOGGED_STEPS = (12, 21)
+"""(geometry, in all) of runs whose logs are read: the host logs every tenth step, and these end on one."""
 
 
 def small_config(
@@ -37,7 +41,9 @@ def small_config(
 
 def train(config: OVS3DTrainerConfig) -> None:
     """What `ns-train` does with a parsed configuration."""
-    main(config)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writer, "EVENT_WRITERS", [])  # The host's are of the process, and would log every later run too.
+        main(config)
 
 
 def checkpoint(run: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from ovs3d.cli.main import main
 from ovs3d.evaluation.protocols import evaluate
 from ovs3d.export.video import read_frames
 from ovs3d.scene import Scene
+from ovs3d.teachers.cache import default_cache_root
 from tests.end_to_end.box_scene import HEIGHT, WIDTH
 from tests.end_to_end.camera_path import write_camera_path
 from tests.end_to_end.runs import checkpoint
@@ -62,6 +63,18 @@ def test_reclass_learns_other_words_on_the_same_geometry(run: Path, tmp_path: Pa
     assert scores["absent"] == ["a box"] and scores["iou"]["room"] > 0.8 and scores["iou"]["green box"] > 0.5
     old, new = checkpoint(run)["pipeline"], checkpoint(again)["pipeline"]
     assert all(new[name].equal(old[name]) for name in old if name.startswith(("_model.radiance", "_model.proposal")))
+
+
+def test_reclass_extracts_no_features(patch_run: Path, tmp_path: Path) -> None:
+    def cache() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in default_cache_root().rglob("*")}
+
+    before = cache()
+    assert any(path.suffix == ".npy" for path in before), "the run's patch encoder keeps its features there"
+    where = ["--output-dir", str(tmp_path), "--timestamp", "again"]
+    assert main(["reclass", str(patch_run), "--classes", "room", "red box", *where]) == 0
+    assert Scene.load(tmp_path / "boxes" / "ovs3d-tiny" / "again").classes == ("room", "red box")
+    assert cache() == before
 
 
 @pytest.mark.parametrize(
