@@ -29,7 +29,10 @@ def optimizers(planes: float, networks: float, semantic: float) -> dict:
         "semantic_heads": semantic / 5,
     }
     return {
-        name: {"optimizer": FusedAdamConfig(lr=rate, eps=1e-12), "scheduler": StageSchedulerConfig()}
+        name: {
+            "optimizer": FusedAdamConfig(lr=rate, eps=1e-12),
+            "scheduler": StageSchedulerConfig(final=0.02 if name.startswith("semantic") else 0.07),
+        }
         for name, rate in rates.items()
     }
 

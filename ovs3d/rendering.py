@@ -62,7 +62,7 @@ def sample_pdf(
     weights: Float[Tensor, "rays edges-1"],
     count: int,
     jitter: Float[Tensor, "rays 1"] | None,
-    padding: float = 0.01,
+    padding: float = 3e-4,
 ) -> Float[Tensor, "rays {count}+1"]:
     """Draws `count` intervals from the piecewise-constant density that `weights` describe (NeRF, section 5.2).
 
