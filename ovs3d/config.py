@@ -9,7 +9,7 @@ from nerfstudio.plugins.types import MethodSpecification
 from ovs3d.data.datamanager import OVS3DDataManagerConfig
 from ovs3d.data.dataparser import OVS3DDataParserConfig
 from ovs3d.ffmpeg import ensure_ffmpeg
-from ovs3d.model import LossWeights, OVS3DModelConfig
+from ovs3d.model_config import LossWeights, OVS3DModelConfig
 from ovs3d.optimizers import FusedAdamConfig
 from ovs3d.pipeline import OVS3DPipelineConfig
 from ovs3d.schedulers import StageSchedulerConfig
@@ -72,7 +72,7 @@ def tiny() -> OVS3DTrainerConfig:
     """`ovs3d-tiny`: the same model with sizes for two CPU cores."""
     config = base()
     config.method_name = "ovs3d-tiny"
-    config.max_num_iterations, config.geometry_steps = 5500, 4500
+    config.max_num_iterations, config.geometry_steps = 5100, 4500
     config.steps_per_eval_image = config.steps_per_eval_all_images = 500
     manager, model = config.pipeline.datamanager, config.pipeline.model
     manager.train_num_rays_per_batch = 1024
@@ -81,6 +81,7 @@ def tiny() -> OVS3DTrainerConfig:
     model.plane_resolutions, model.plane_channels = (32, 64, 256), 8
     model.texture_resolutions, model.texture_log2_size = (256, 512, 1024), 18
     model.proposal_samples, model.field_samples = 48, 16
+    model.coloured_samples, model.kept_samples = 8, 4
     model.latent_resolutions, model.latent_channels = (64, 128), 16
     return config
 

@@ -1,116 +1,24 @@
 """The model as the host sees it: a radiance field, and after its stage a semantic field on frozen geometry."""
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
-from nerfstudio.models.base_model import Model, ModelConfig
+from nerfstudio.models.base_model import Model
 from nerfstudio.utils import colormaps
 from torch import Tensor
 from torch.nn import Parameter
 
-from ovs3d import losses, rendering
+from ovs3d import rendering
 from ovs3d.evaluation.metrics import ConfusionMatrix, PaperScore, psnr, ssim
-from ovs3d.field.backbones import Backbone
 from ovs3d.field.radiance import ProposalGrid, RadianceField
-from ovs3d.field.semantic import RaySemantics, SemanticField
+from ovs3d.field.semantic import SemanticField
+from ovs3d.model_config import OVS3DModelConfig
+from ovs3d.objectives import semantic_losses
 from ovs3d.palette import class_colours
-from ovs3d.relevancy import normalise_relevancy, relevancy, select_features, selected_relevancy
-
-
-@dataclass
-class LossWeights:
-    """Factors of the losses; 0 leaves one out."""
-
-    interlevel: float = 0.1
-    """Proposal against field."""
-    distortion: float = 1e-3
-    """Compactness of the weights along a ray."""
-    distance: float = 0.02
-    """Distances that a plane sweep found, at the first step; fades out over `distance_part`."""
-    feature: float = 1.0
-    """Rendered feature against the selected teacher feature."""
-    patch_feature: float = 0.2
-    """Rendered patch feature (DINO head) against the patch encoder's."""
-    rda: float = 1.0
-    """Relevancy-distribution alignment."""
-    fda_positive: float = 0.1
-    """Feature-distribution alignment, pairs that DINO finds alike (the authors: 200)."""
-    fda_negative: float = 0.1
-    """Feature-distribution alignment, pairs that DINO finds different (the authors: 0.18 to 0.35)."""
-
-
-@dataclass
-class OVS3DModelConfig(ModelConfig):
-    """Sizes, stages and losses of the model."""
-
-    _target: type = field(default_factory=lambda: OVS3DModel)
-    enable_collider: bool = False
-    eval_num_rays_per_chunk: int = 8192
-    classes: tuple[str, ...] = ()
-    """Names of the classes; set by the top-level --classes."""
-    scales: int = 3
-    """Levels of the text teacher; set from the teacher."""
-    feature_dim: int = 512
-    """Size of the texts' embedding space; set from the encoder."""
-    patch_dim: int = 384
-    """Size of the patch encoder's space, 0 without one; set from the teachers."""
-    geometry_steps: int = 10_000
-    """Steps of the geometry stage; set by the top-level --geometry-steps."""
-    near: float = 0.05
-    """Least distance of samples from the camera, in scene units (the cameras span about 2)."""
-    far: float = 100.0
-    """Greatest distance of samples."""
-    backbone: Backbone = "planes"
-    """Storage of density and colour: plain PyTorch, or tiny-cuda-nn, which needs CUDA and its package."""
-    proposal_resolution: int = 128
-    """Cells along a side of the dense proposal grid."""
-    proposal_samples: int = 64
-    """Samples per ray of the proposal grid."""
-    field_samples: int = 24
-    """Samples per ray of the radiance field."""
-    distance_part: float = 0.4
-    """Part of the geometry stage over which the distances of the plane sweep matter less and less."""
-    plane_resolutions: tuple[int, ...] = (32, 64, 256)
-    """Cells along a side of the planes that density and colour share."""
-    plane_channels: int = 16
-    """Channels per plane and resolution of the radiance field."""
-    texture_resolutions: tuple[int, ...] = (256, 512, 1024, 2048)
-    """Cells along a side of the hash grid that colour alone sees."""
-    texture_log2_size: int = 20
-    """Binary logarithm of the hash grid's entries per resolution."""
-    hidden_dim: int = 64
-    """Width of the radiance networks."""
-    latent_resolutions: tuple[int, ...] = (64, 128, 256)
-    """Cells along a side of the latent planes."""
-    latent_channels: int = 16
-    """Channels per plane and resolution of the latent."""
-    head_dim: int = 128
-    """Width of the decoders."""
-    kept_samples: int = 8
-    """Heaviest samples per ray that the semantic stage sees."""
-    normalise_per_view: bool = False
-    """Normalise relevancy over each view (the authors) instead of over the scene."""
-    selection: bool = True
-    """Learn the selection volume; without it every scale counts the same."""
-    selection_sharpness: float = 8.0
-    """Factor of the composited selection before its softmax; 1 is the authors'."""
-    rendered_temperature: float = 0.1
-    """Of the rendered distribution in RDA."""
-    selected_temperature: float = 0.05
-    """Of the teacher's distribution in RDA."""
-    rda_normalise: bool = True
-    """Compare unit features with the texts in RDA; the authors leave them un-normalised."""
-    fda_temperature: float = 0.1
-    """Of the rendered distribution in FDA (the authors: 0.2)."""
-    fda_shift: float = 0.7
-    """DINO cosine above which two rays should agree."""
-    fda_pairs: int = 4096
-    """Random pairs per patch of FDA."""
-    loss_weights: LossWeights = field(default_factory=LossWeights)
+from ovs3d.relevancy import relevancy
 
 
 class OVS3DModel(Model):
@@ -231,10 +139,11 @@ class OVS3DModel(Model):
         density, features = self.radiance.density_and_features(points)
         weights = rendering.render_weights(density, deltas)
         accumulation = weights.sum(dim=-1, keepdim=True)
-        directions = ray_bundle.directions[:, None].expand_as(points)
-        colour = self.radiance.colour(points, features, directions)
+        shown, kept = rendering.heaviest_samples(weights, self.config.coloured_samples)
+        directions = ray_bundle.directions[:, None].expand(*kept.shape, 3)
+        colour = self.radiance.colour(pick(points, kept), pick(features, kept), directions)
         outputs: dict[str, Any] = {
-            "rgb": rendering.composite(weights, colour) + 0.5 * (1.0 - accumulation),
+            "rgb": rendering.composite(shown, colour) + 0.5 * (1.0 - accumulation),
             "accumulation": accumulation,
         }
         distances = rendering.spacing_to_distance(edges)
@@ -290,7 +199,8 @@ class OVS3DModel(Model):
     ) -> dict[str, Tensor]:
         """Losses of the present stage."""
         if "semantics" in outputs:
-            return self.semantic_losses(outputs["semantics"], batch)
+            assert self.relevancy_range is not None, "the semantic stage has not begun"
+            return semantic_losses(self.config, self.text, self.relevancy_range, outputs["semantics"], batch)
         weights = self.config.loss_weights
         loss = {"rgb": (outputs["rgb"] - batch["image"][..., :3].to(self.device)).square().mean()}
         if self.training:
@@ -302,42 +212,6 @@ class OVS3DModel(Model):
                 known = batch["distance"].to(self.device)
                 terms = [rendering.distance_loss(rendering.spacing_to_distance(s), w, known) for s, w in levels]
                 loss["distance"] = self.distance_weight * sum(terms)
-        return loss
-
-    def semantic_losses(self, rendered: RaySemantics, batch: dict[str, Any]) -> dict[str, Tensor]:
-        """Feature, RDA, patch-feature and FDA losses; the first two see random rays, the last whole patches."""
-        config, weights = self.config, self.config.loss_weights
-        features, valid = batch["features"], batch["features_valid"]
-        selection = rendered.selection if config.selection else torch.full_like(rendered.selection, 1.0 / config.scales)
-        any_valid = valid.any(dim=-1)
-        target = select_features(features, selection, valid)
-        scores = relevancy(rendered.features, self.text)
-        loss = {"feature": weights.feature * losses.feature_loss(rendered.features, target, any_valid)}
-        assert self.relevancy_range is not None
-        low, high = self.relevancy_range[:, batch["views"]]
-        normalised = normalise_relevancy(relevancy(features, self.text), low, high)
-        selected = selected_relevancy(normalised, selection, valid)
-        compared = scores if config.rda_normalise else rendered.features @ self.text.T
-        loss["rda"] = weights.rda * losses.rda_loss(
-            compared, selected, any_valid, config.rendered_temperature, config.selected_temperature
-        )
-        if rendered.patch_features is not None:
-            patch = batch["patch_features"]
-            loss["patch_feature"] = weights.patch_feature * losses.distillation_loss(
-                rendered.patch_features, patch, batch["patch_valid"]
-            )
-            tokens, first = batch["patch_tokens"], batch["random_rays"]
-            if tokens > 0:
-                log_probs = torch.log_softmax(scores[first:] / config.fda_temperature, dim=-1)
-                positive, negative = losses.fda_loss(
-                    log_probs.unflatten(0, (-1, tokens)),
-                    patch[first:].unflatten(0, (-1, tokens)),
-                    config.fda_shift,
-                    batch["patch_valid"][first:].unflatten(0, (-1, tokens)),
-                    n_pairs=config.fda_pairs,
-                )
-                loss["fda_positive"] = weights.fda_positive * positive
-                loss["fda_negative"] = weights.fda_negative * negative
         return loss
 
     def get_image_metrics_and_images(

@@ -16,9 +16,10 @@ from ovs3d.data.datamanager import OVS3DDataManager, OVS3DDataManagerConfig
 from ovs3d.data.distances import ViewDistances
 from ovs3d.evaluation.metrics import ConfusionMatrix, PaperScore, psnr
 from ovs3d.field.samples import SampleTable, build_table
-from ovs3d.model import OVS3DModel, OVS3DModelConfig
+from ovs3d.model import OVS3DModel
+from ovs3d.model_config import OVS3DModelConfig
 
-LATTICE_STEP = 4
+LATTICE_STEP = 8
 """Of the pixels that score held-out views while training: one in 16."""
 
 

@@ -43,28 +43,43 @@ class PosedViews:
     distortion: Float[Tensor, "views 6"]
     """k1, k2, k3, k4, p1, p2."""
 
-    def points(self, view: int, distances: Float[Tensor, "*planes h w"]) -> Float[Tensor, "n 3"]:
-        """World-space points at `distances` along the rays of a view, flattened."""
-        points = self.poses[view, :, 3] + self.directions[view] * distances[..., None]
-        return points.reshape(-1, 3)
+    def local(self, view: int, other: int, disparities: Float[Tensor, "planes #h #w"]) -> Float[Tensor, "3 planes h w"]:
+        """Points along the rays of a view, times their disparities, in the camera's axes of another view."""
+        rotation = self.poses[other, :, :3]
+        turned = (self.directions[view] @ rotation).permute(2, 0, 1)[:, None]
+        between = (self.poses[view, :, 3] - self.poses[other, :, 3]) @ rotation
+        return turned + between[:, None, None, None] * disparities
 
-    def project(self, view: int, points: Float[Tensor, "n 3"]) -> tuple[Float[Tensor, "n 2"], Bool[Tensor, " n"]]:
-        """Places of world-space points in a view, in [-1, 1] as `grid_sample` counts, and whether they lie in it."""
+    def project(
+        self, view: int, local: Float[Tensor, "3 planes h w"]
+    ) -> tuple[Float[Tensor, "planes h w 2"], Bool[Tensor, "planes h w"]]:
+        """Places of a view, in [-1, 1] as `grid_sample` counts, of points in its own axes, and whether they lie in it.
+
+        The points may be scaled by any positive numbers.
+        """
         height, width = self.grey.shape[1:]
-        rotation, centre = self.poses[view, :, :3], self.poses[view, :, 3]
-        local = (points - centre) @ rotation
-        depth = -local[:, 2]
-        x, y = local[:, 0] / depth.clamp(min=1e-6), -local[:, 1] / depth.clamp(min=1e-6)
+        depth = -local[2]
+        inverse = 1.0 / depth.clamp(min=1e-6)
+        x, y = local[0] * inverse, -local[1] * inverse
         fx, fy, cx, cy = self.intrinsics[view]
         # Far outside the picture, the polynomial of the distortion may fold points back into it.
         inside = (depth > 1e-3) & ((fx * x).abs() < width) & ((fy * y).abs() < height)
-        k1, k2, k3, k4, p1, p2 = self.distortion[view]
-        square = x * x + y * y
-        radial = 1.0 + square * (k1 + square * (k2 + square * (k3 + square * k4)))
-        u = fx * (x * radial + 2.0 * p1 * x * y + p2 * (square + 2.0 * x * x)) + cx
-        v = fy * (y * radial + 2.0 * p2 * x * y + p1 * (square + 2.0 * y * y)) + cy
-        place = torch.stack([2.0 * u / width - 1.0, 2.0 * v / height - 1.0], dim=-1)
+        if self.distortion[view].any():
+            x, y = distort(x, y, self.distortion[view])
+        place = torch.stack([(2.0 * fx / width) * x, (2.0 * fy / height) * y], dim=-1)
+        place += torch.stack([2.0 * cx / width - 1.0, 2.0 * cy / height - 1.0])
         return place, inside & (place.abs().amax(dim=-1) < 1.0)
+
+
+def distort(
+    x: Float[Tensor, "*n"], y: Float[Tensor, "*n"], coefficients: Float[Tensor, "6"]
+) -> tuple[Float[Tensor, "*n"], Float[Tensor, "*n"]]:
+    """OpenCV's lens distortion of normalised image coordinates, from k1, k2, k3, k4, p1, p2."""
+    k1, k2, k3, k4, p1, p2 = coefficients
+    square = x * x + y * y
+    radial = 1.0 + square * (k1 + square * (k2 + square * (k3 + square * k4)))
+    across = x * radial + 2.0 * p1 * x * y + p2 * (square + 2.0 * x * x)
+    return across, y * radial + 2.0 * p2 * x * y + p1 * (square + 2.0 * y * y)
 
 
 @torch.no_grad()
@@ -96,15 +111,14 @@ def best_distances(
     """
     height, width = views.grey.shape[1:]
     disparities = torch.linspace(1.0 / NEAREST, 1.0 / FARTHEST, PLANES, device=views.grey.device)
-    points = views.points(view, (1.0 / disparities)[:, None, None].expand(-1, height, width))
     first, scores = views.grey[view][None, None], []
     for other in others:
-        place, seen = views.project(other, points)
+        place, seen = views.project(other, views.local(view, other, disparities[:, None, None]))
         looked_up = F.grid_sample(
             views.grey[other][None, None], place.view(1, PLANES * height, width, 2), align_corners=False
         )
         score = correlation(first, looked_up.view(PLANES, 1, height, width))[:, 0]
-        scores.append(torch.where(seen.view(PLANES, height, width), score, -1.0))
+        scores.append(torch.where(seen, score, -1.0))
     score = torch.stack(scores).topk((len(others) + 1) // 2, dim=0).values.mean(dim=0)
     best, index = score.max(dim=0)
     middle = index.clamp(1, PLANES - 2)[None]
@@ -128,9 +142,15 @@ def correlation(
 
 def patch_mean(image: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n 1 h w"]:
     """Mean over the square patch around every pixel, clipped to the image."""
-    side = 2 * PATCH_RADIUS + 1
-    columns = F.avg_pool2d(image, (side, 1), 1, (PATCH_RADIUS, 0), count_include_pad=False)
-    return F.avg_pool2d(columns, (1, side), 1, (0, PATCH_RADIUS), count_include_pad=False)
+    height, width = image.shape[-2:]
+    return band(height, image.device) @ (image @ band(width, image.device).T)
+
+
+def band(size: int, device: torch.device) -> Float[Tensor, "size size"]:
+    """The matrix that averages what lies within `PATCH_RADIUS`; on a CPU faster than average pooling."""
+    place = torch.arange(size, device=device)
+    near = ((place[:, None] - place).abs() <= PATCH_RADIUS).float()
+    return near / near.sum(dim=1, keepdim=True)
 
 
 def confirmed(
@@ -138,13 +158,12 @@ def confirmed(
 ) -> Float[Tensor, "h w"]:
     """Distances of a view where enough neighbours find the same point, 0 elsewhere."""
     own = distances[view]
-    points = views.points(view, own)
-    agreeing = torch.zeros(len(points), device=own.device)
+    disparities = 1.0 / own.clamp(min=1e-6)
+    agreeing = torch.zeros_like(own)
     for other in others:
-        place, seen = views.project(other, points)
-        theirs = F.grid_sample(
-            distances[other][None, None], place.view(1, 1, -1, 2), mode="nearest", align_corners=False
-        ).view(-1)
-        expected = (points - views.poses[other, :, 3]).norm(dim=-1)
-        agreeing += seen & ((theirs - expected).abs() < AGREEMENT * expected)
-    return torch.where((agreeing >= CONFIRMATIONS).view(own.shape) & (own > 0.0), own, 0.0)
+        local = views.local(view, other, disparities[None])
+        place, seen = views.project(other, local)
+        theirs = F.grid_sample(distances[other][None, None], place, mode="nearest", align_corners=False)[0, 0]
+        expected = (local[:, 0] * own).norm(dim=0)
+        agreeing += seen[0] & ((theirs - expected).abs() < AGREEMENT * expected)
+    return torch.where((agreeing >= CONFIRMATIONS) & (own > 0.0), own, 0.0)

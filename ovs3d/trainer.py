@@ -76,8 +76,8 @@ class OVS3DTrainerConfig(TrainerConfig):
         if self.load_geometry is not None:
             self.load_geometry, geometry = read_geometry(self.load_geometry)
             sizes = ("near", "far", "backbone", "proposal_resolution", "proposal_samples", "field_samples",
-                     "plane_resolutions", "plane_channels", "texture_resolutions", "texture_log2_size",
-                     "hidden_dim")  # fmt: skip
+                     "coloured_samples", "plane_resolutions", "plane_channels", "texture_resolutions",
+                     "texture_log2_size", "hidden_dim")  # fmt: skip
             for name in sizes:
                 setattr(model, name, getattr(geometry.pipeline.model, name))
             self.max_num_iterations -= self.geometry_steps

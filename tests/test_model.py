@@ -8,7 +8,8 @@ from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.scene_box import SceneBox
 from nerfstudio.utils import colormaps
 
-from ovs3d.model import OVS3DModel, OVS3DModelConfig
+from ovs3d.model import OVS3DModel
+from ovs3d.model_config import OVS3DModelConfig
 
 CLASSES = ("a", "b", "c")
 
@@ -222,3 +223,14 @@ def test_state_holds_the_texts_and_no_encoder() -> None:
     assert {name.split(".")[0] for name in state} <= {
         "text", "proposal", "radiance", "semantic", "device_indicator_param",
     }  # fmt: skip
+
+
+def test_colour_of_the_heaviest_samples_nears_that_of_all_as_they_become_more() -> None:
+    def render(count: int) -> torch.Tensor:
+        model = make_model(coloured_samples=count).eval()
+        return model(make_rays())["rgb"]
+
+    every = render(8)
+    torch.testing.assert_close(render(20), every)  # More than there are is all of them.
+    errors = [(render(count) - every).abs().mean().item() for count in (1, 3, 6)]
+    assert errors[0] > errors[1] > errors[2] > 0.0

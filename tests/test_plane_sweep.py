@@ -113,10 +113,23 @@ def test_projection_inverts_the_cameras_rays(distortion: list[float]) -> None:
         intrinsics=torch.tensor([[50.0, 55.0, 33.0, 23.0]]),
         distortion=torch.tensor([distortion]),
     )
-    place, inside = views.project(0, views.points(0, torch.full((HEIGHT, WIDTH), 2.0)))
+    place, inside = views.project(0, views.local(0, 0, torch.full((2, 1, 1), 0.5)))
     assert inside.all()
     row, column = torch.meshgrid(torch.arange(HEIGHT) + 0.5, torch.arange(WIDTH) + 0.5, indexing="ij")
-    expected = torch.stack([column / WIDTH, row / HEIGHT], dim=-1).reshape(-1, 2) * 2.0 - 1.0
-    torch.testing.assert_close(place, expected, atol=2e-3, rtol=0.0)
-    _, behind = views.project(0, views.points(0, torch.full((HEIGHT, WIDTH), -2.0)))
+    expected = torch.stack([column / WIDTH, row / HEIGHT], dim=-1) * 2.0 - 1.0
+    torch.testing.assert_close(place, expected.expand(2, -1, -1, -1), atol=2e-3, rtol=0.0)
+    _, behind = views.project(0, -views.local(0, 0, torch.full((2, 1, 1), 0.5)))
     assert not behind.any()
+
+
+def test_points_are_seen_from_another_camera_as_the_host_would_move_them() -> None:
+    generator = torch.Generator().manual_seed(2)
+    turns = torch.linalg.qr(torch.randn(2, 3, 3, generator=generator)).Q
+    poses = torch.cat([turns, torch.randn(2, 3, 1, generator=generator)], dim=-1)
+    directions = torch.randn(2, HEIGHT, WIDTH, 3, generator=generator)
+    views = PosedViews(torch.zeros(2, HEIGHT, WIDTH), directions, poses, torch.ones(2, 4), torch.zeros(2, 6))
+    distance = 2.5
+    world = poses[0, :, 3] + distance * directions[0]
+    expected = (world - poses[1, :, 3]) @ poses[1, :, :3] / distance
+    local = views.local(0, 1, torch.full((1, 1, 1), 1.0 / distance))[:, 0]
+    torch.testing.assert_close(local.permute(1, 2, 0), expected, atol=1e-5, rtol=1e-5)

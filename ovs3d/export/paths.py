@@ -3,9 +3,13 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import torch
-from nerfstudio.cameras.camera_paths import get_interpolated_camera_path, get_path_from_json
+from jaxtyping import Float
+from nerfstudio.cameras.camera_paths import get_path_from_json
 from nerfstudio.cameras.cameras import Cameras
+from scipy.spatial.transform import Rotation, Slerp
+from torch import Tensor
 
 from ovs3d.errors import UserError
 
@@ -33,5 +37,18 @@ def smooth_path(cameras: Cameras, frames: int, stops: int = 10) -> Cameras:
     flat = centred @ torch.linalg.eigh(centred.T @ centred).eigenvectors[:, 1:]  # The two widest directions.
     order = torch.atan2(flat[:, 1], flat[:, 0]).argsort()
     chosen = order[torch.linspace(0, len(order) - 1, min(stops, len(order))).round().long()]
-    closed = torch.cat([chosen, chosen[:1]])
-    return get_interpolated_camera_path(cameras[closed], steps=max(frames // len(chosen), 1), order_poses=False)
+    closed = torch.cat([chosen, chosen[:1]]).cpu()
+    poses, count = cameras.camera_to_worlds.cpu(), len(closed)
+    at = np.linspace(0, count - 1, frames, endpoint=False)  # The first frame is not shown again at the end.
+    turns = Slerp(np.arange(count), Rotation.from_matrix(poses[closed, :, :3].numpy()))(at)
+    path = cameras[torch.zeros(frames, dtype=torch.long)]
+    path.camera_to_worlds = torch.cat(
+        [torch.from_numpy(turns.as_matrix()).float(), between(poses[closed, :, 3], at)[:, :, None]], dim=-1
+    )
+    return path
+
+
+def between(values: Float[Tensor, "stops 3"], at: Float[np.ndarray, " frames"]) -> Float[Tensor, "frames 3"]:
+    """Linear interpolation at the fractional indices `at`."""
+    stops = np.arange(len(values))
+    return torch.tensor(np.stack([np.interp(at, stops, column) for column in values.numpy().T], axis=-1)).float()

@@ -10,6 +10,28 @@ PRIMES = (1, 2654435761, 805459861)
 """Factors of the spatial hash (Instant-NGP, arXiv 2201.05989, eq. 4)."""
 
 
+class WeightedRows(torch.autograd.Function):
+    """Weighted sums of table rows, for each point of its own; no gradient reaches the weights.
+
+    On a CPU `embedding_bag` halves the time of the look-up, but its own backward pass takes four times as long as this.
+    """
+
+    @staticmethod
+    def forward(ctx, table, rows, weights):
+        ctx.save_for_backward(rows, weights)
+        ctx.shape = table.shape
+        if table.is_cpu:
+            return nn.functional.embedding_bag(rows, table, mode="sum", per_sample_weights=weights)
+        return torch.bmm(weights[:, None], table[rows])[:, 0]
+
+    @staticmethod
+    def backward(ctx, *gradients):
+        rows, weights = ctx.saved_tensors
+        shares = (weights[:, :, None] * gradients[0][:, None, :]).flatten(0, 1)
+        into = rows.reshape(-1, 1).expand(-1, ctx.shape[1])
+        return shares.new_zeros(ctx.shape).scatter_add_(0, into, shares), None, None
+
+
 class HashGrid(nn.Module):
     """Trilinear look-ups in one table per resolution (Instant-NGP, arXiv 2201.05989, section 3), in plain PyTorch.
 
@@ -37,8 +59,7 @@ class HashGrid(nn.Module):
         features = []
         for side, table in zip(self.resolutions, self.tables, strict=True):
             rows, weights = self.corners(unit, side)
-            entries = table.index_select(0, rows.reshape(-1)).view(*rows.shape, -1)
-            features.append(torch.bmm(weights[:, None], entries)[:, 0])
+            features.append(WeightedRows.apply(table, rows, weights))
         return torch.cat(features, dim=-1)
 
     def corners(self, unit: Float[Tensor, "n 3"], side: int) -> tuple[Int[Tensor, "n 8"], Float[Tensor, "n 8"]]:

@@ -35,7 +35,7 @@ class Planes(nn.Module):
         where = torch.stack([points[:, axes] for axes in AXES * 2])[:, None]  # [6, 1, n, 2]
         features = []
         for grid in self.grids:
-            looked_up = nn.functional.grid_sample(grid, where, padding_mode="border", align_corners=True)[:, :, 0]
-            halves = [looked_up[i] * looked_up[i + 1] * looked_up[i + 2] for i in (0, 3)]
-            features.extend(halves)
+            looked_up = nn.functional.grid_sample(grid, where, padding_mode="border", align_corners=True)
+            first, second, third = looked_up.view(2, 3, -1, len(points)).unbind(1)
+            features.append((first * second * third).flatten(0, 1))
         return torch.cat(features).T

@@ -23,6 +23,7 @@ class FeatureStore:
         self.meta = meta
         self.paths = tuple(paths)
         self._open: dict[int, np.ndarray] = {}
+        self._sizes: dict[int, tuple[int, int]] = {}
 
     def __len__(self) -> int:
         """Number of views."""
@@ -35,6 +36,13 @@ class FeatureStore:
                 self._open.pop(next(iter(self._open)))
             self._open[index] = read_view(self.paths[index], self.meta)
         return self._open[index]
+
+    def size(self, index: int) -> tuple[int, int]:
+        """(rows, columns) of a view's grid; remembered, because a look-up of many views must not hold them all open."""
+        if index not in self._sizes:
+            _, *size, _ = self.view(index).shape
+            self._sizes[index] = (size[0], size[1])
+        return self._sizes[index]
 
     def cells(self, index: int) -> tuple[Float[Tensor, "cells scales dim"], Bool[Tensor, "cells scales"]]:
         """All cells of one view, row by row: unit-length float32 features (zero if invalid) and which are valid."""
@@ -55,44 +63,52 @@ class FeatureStore:
             Unit-length float32 features, zero where no valid cell is within reach, and whether they are valid.
         """
         order = views.cpu().argsort(stable=True)
-        points = uv.detach().float().cpu()[order]
         found, counts = views.cpu()[order].unique_consecutive(return_counts=True)
-        features = torch.empty(len(order), len(self.meta.levels), self.meta.dim)
+        sizes = torch.tensor([self.size(index) for index in found.tolist()]).view(-1, 2).long()
+        corners, weights = bilinear_cells(uv.detach().float().cpu()[order], sizes.repeat_interleave(counts, dim=0))
+        scales, dim = len(self.meta.levels), self.meta.dim
+        stored = np.empty((scales, len(order), 4, dim), np.float16)
         start = 0
         for index, count in zip(found.tolist(), counts.tolist(), strict=True):
             rays = slice(start, start + count)
-            features[order[rays]] = self._interpolate(self.view(index), points[rays])
+            stored[:, rays] = self.view(index).reshape(scales, -1, dim)[:, corners[rays].numpy()]
             start += count
+        features = torch.empty(len(order), scales, dim)
+        features[order] = self._mix(torch.from_numpy(stored), weights).transpose(0, 1)
         norm = features.norm(dim=-1, keepdim=True)
         valid = norm > 0
         features = features.div_(norm).masked_fill_(~valid, 0.0)
         return features.to(uv.device), valid[..., 0].to(uv.device)
 
-    def _interpolate(self, view: np.ndarray, uv: Float[Tensor, "rays 2"]) -> Float[Tensor, "rays scales dim"]:
+    def _mix(
+        self, stored: Float[Tensor, "scales rays 4 dim"], weights: Float[Tensor, "rays 4"]
+    ) -> Float[Tensor, "scales rays dim"]:
         """Weighted sum of the four cells around each point; it has the direction of the mean over valid ones alone.
 
         An invalid cell is a zero vector and adds nothing, and the caller's renormalisation does away with the
         weight that is then missing.
         """
-        scales, height, width, dim = view.shape
-        corners, weights = bilinear_cells(uv, height, width)
-        gathered = np.take(view.reshape(scales, height * width, dim), corners.flatten().numpy(), axis=1)
-        cells = torch.from_numpy(gathered).float().view(scales, len(uv), 4, dim)
+        cells = stored.float()
         if not self.meta.normalised:
             cells = unit_or_zero(cells)
-        mixed = torch.matmul(weights[:, None], cells)
+        mixed = torch.matmul(weights[:, None], cells)[:, :, 0]
         if not mixed.sum().isfinite():
             # Files of other programs may hold NaN, which even a weight of zero would spread; they are rare, so that
-            # only views that have them pay for their removal.
-            mixed = torch.matmul(weights[:, None], unit_or_zero(cells))
-        return mixed[:, :, 0].transpose(0, 1)
+            # only batches that meet them pay for their removal.
+            mixed = torch.matmul(weights[:, None], unit_or_zero(cells))[:, :, 0]
+        return mixed
 
 
 def bilinear_cells(
-    uv: Float[Tensor, "rays 2"], height: int, width: int
+    uv: Float[Tensor, "rays 2"], sizes: Int[Tensor, "rays 2"]
 ) -> tuple[Int[Tensor, "rays 4"], Float[Tensor, "rays 4"]]:
-    """Flat indices and weights of the four cells around points in [0, 1]; constant beyond the outermost centres."""
-    size = torch.tensor([width, height])
+    """Flat indices and weights of the four cells around points in [0, 1]; constant beyond the outermost centres.
+
+    Args:
+        uv: (x / W, y / H).
+        sizes: (rows, columns) of the grid that each point is looked up in.
+    """
+    size, width = sizes.flip(-1), sizes[:, 1]
     position = torch.minimum((uv * size - 0.5).clamp(min=0), size - 1.0)
     low = position.long()
     high = torch.minimum(low + 1, size - 1)

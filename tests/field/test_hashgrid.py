@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 import torch
 
-from ovs3d.field.hashgrid import HashGrid
+from ovs3d.field.hashgrid import HashGrid, WeightedRows
 
 
 def test_a_dense_level_gives_back_a_trilinear_function() -> None:
@@ -62,3 +62,17 @@ def test_gradient_reaches_only_the_corners_of_the_cell() -> None:
     gradient = grid.tables[0].grad
     assert gradient is not None and int((gradient != 0).sum()) == 8
     assert gradient.sum().item() == pytest.approx(1.0)
+
+
+def test_weighted_rows_have_the_gradient_of_plain_indexing() -> None:
+    generator = torch.Generator().manual_seed(3)
+    table = torch.randn(11, 3, generator=generator, dtype=torch.float64, requires_grad=True)
+    rows = torch.randint(11, (20, 8), generator=generator)  # More rows than the table has, so that some come twice.
+    weights = torch.rand(20, 8, generator=generator, dtype=torch.float64)
+    plain = (weights[..., None] * table[rows]).sum(dim=1)
+    found = WeightedRows.apply(table, rows, weights)
+    torch.testing.assert_close(found, plain)
+    toward = torch.randn(20, 3, generator=generator, dtype=torch.float64)
+    (expected,) = torch.autograd.grad(plain, table, toward)
+    (gradient,) = torch.autograd.grad(found, table, toward)
+    torch.testing.assert_close(gradient, expected)
