@@ -18,15 +18,15 @@ from ovs3d.trainer import OVS3DTrainerConfig
 ensure_ffmpeg()  # Every host command imports this module, and ns-render needs the program.
 
 
-def optimizers(planes: float, networks: float, semantic: float) -> dict:
-    """Fused Adam and a stage schedule for every group, from the initial rates."""
+def optimizers(geometry_rate: float = 1.0) -> dict:
+    """Fused Adam and a stage schedule for every group; `geometry_rate` scales the initial rates of the geometry's."""
     rates = {
-        "proposal": 0.1,
-        "planes": planes,
-        "texture": 0.02,
-        "networks": networks,
-        "semantic_planes": semantic,
-        "semantic_heads": semantic / 5,
+        "proposal": 0.1 * geometry_rate,
+        "planes": 0.1 * geometry_rate,
+        "texture": 0.02 * geometry_rate,
+        "networks": 0.01 * geometry_rate,
+        "semantic_planes": 0.02,
+        "semantic_heads": 0.004,
     }
     return {
         name: {
@@ -55,7 +55,7 @@ def base() -> OVS3DTrainerConfig:
             ),
             model=OVS3DModelConfig(),
         ),
-        optimizers=optimizers(planes=0.1, networks=1e-2, semantic=2e-2),
+        optimizers=optimizers(),
         viewer=ViewerConfig(num_rays_per_chunk=1 << 14, websocket_host="127.0.0.1"),
         vis="viewer+tensorboard",
     )
@@ -72,10 +72,11 @@ def tiny() -> OVS3DTrainerConfig:
     """`ovs3d-tiny`: the same model with sizes for two CPU cores."""
     config = base()
     config.method_name = "ovs3d-tiny"
-    config.max_num_iterations, config.geometry_steps = 5100, 4500
+    config.max_num_iterations, config.geometry_steps = 2800, 2200
     config.steps_per_eval_image = config.steps_per_eval_all_images = 500
     manager, model = config.pipeline.datamanager, config.pipeline.model
-    manager.train_num_rays_per_batch = 1024
+    manager.train_num_rays_per_batch = 2048
+    config.optimizers = optimizers(geometry_rate=1.4)  # Few steps of many rays: a second core is idle in small ones.
     manager.semantic_rays, manager.patches, manager.patch_side = 2048, 2, 24
     manager.table_rays = 500_000
     model.plane_resolutions, model.plane_channels = (32, 64, 256), 8
