@@ -8,12 +8,13 @@ STAMP := .venv/.installed
 # The ns-* commands and ruff, pyright and pytest are found without an activated environment.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install demo test results-main family clean
+.PHONY: help install demo test bench results-main family clean
 
 help:
 	@echo "make install       make .venv and install ovs3d into it"
 	@echo "make demo          train, evaluate and render the bundled scene, on any machine, without network"
 	@echo "make test          ruff, pyright and pytest"
+	@echo "make bench         measure speed, write docs/results/benchmarks.json"
 	@echo "make results-main  measure the main table, write docs/results/main.json"
 	@echo "make clean         remove .venv and caches; outputs/ stays"
 
@@ -34,6 +35,9 @@ test: install
 	ruff format --check .
 	pyright
 	pytest
+
+bench: install
+	$(BIN)/python -m tools.benchmark
 
 results-main: install family
 	$(BIN)/python -m tools.results_main

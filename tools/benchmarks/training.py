@@ -1,0 +1,56 @@
+"""Rows of the geometry stage: throughput, and time to a held-out PSNR, against nerfacto."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from ovs3d.evaluation.report import ResultRow
+from tools.benchmarks.methods import RAYS, Loop, nerfacto, ours
+from tools.benchmarks.timing import COMMAND, median_row, take_turns
+
+WARM_UP = 20
+WANTED_PSNR = 25.0
+LIMIT = 15.0
+"""How many times our time nerfacto is given."""
+
+
+def throughput(data: Path, max_side: int, repetitions: int) -> Iterator[ResultRow]:
+    """Rays per second of training."""
+    first, second = ours(data, max_side), nerfacto(data, max_side)
+    first.iterate(WARM_UP)
+    # Nerfacto takes some twenty times as long for an iteration, so that it gets fewer in a turn.
+    many, few = 50, 5
+    pairs = take_turns(lambda: first.iterate(many), lambda: second.iterate(few), repetitions)
+    rays = tuple(many * RAYS / own for own in pairs.ours)
+    theirs = tuple(few * RAYS / other for other in pairs.theirs)
+    ratios = tuple(own / other for own, other in zip(rays, theirs, strict=True))
+    yield median_row("geometry stage, training throughput against nerfacto", ratios, 25.0, "x")
+    yield median_row("geometry stage, training throughput", rays, None, "rays/s")
+    yield median_row("nerfacto (torch), training throughput", theirs, None, "rays/s")
+
+
+def time_to_psnr(room: Path) -> Iterator[ResultRow]:
+    """Seconds of training until the held-out views reach a PSNR; measuring it does not count."""
+    own = race(ours(room, 320), every=100, limit=float("inf"))
+    assert own is not None
+    other = race(nerfacto(room, 320), every=100, limit=LIMIT * own)
+    ratio = LIMIT if other is None else other / own
+    name = f"geometry stage, time to {WANTED_PSNR:.0f} dB held-out against nerfacto"
+    if other is None:
+        name += f" (which did not reach it in {LIMIT * own:.0f} s)"
+    yield ResultRow(name, ratio, LIMIT, "x", True, None, (0,), COMMAND)
+    yield ResultRow(
+        f"geometry stage, time to {WANTED_PSNR:.0f} dB held-out", own, None, "s", False, None, (0,), COMMAND
+    )
+
+
+def race(loop: Loop, every: int, limit: float) -> float | None:
+    """Seconds of training until the wanted PSNR; None if `limit` passes first."""
+    spent = 0.0
+    while spent < limit:
+        began = time.perf_counter()
+        loop.iterate(every)
+        spent += time.perf_counter() - began
+        if loop.held_out_psnr() >= WANTED_PSNR:
+            return spent
+    return None
