@@ -5,11 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from nerfstudio.cameras.camera_paths import get_path_from_json
 from nerfstudio.cameras.cameras import Cameras
+from scipy.interpolate import make_interp_spline
 from scipy.spatial.transform import Rotation, Slerp
-from torch import Tensor
 
 from ovs3d.errors import UserError
 
@@ -40,15 +39,8 @@ def smooth_path(cameras: Cameras, frames: int, stops: int = 10) -> Cameras:
     closed = torch.cat([chosen, chosen[:1]]).cpu()
     poses, count = cameras.camera_to_worlds.cpu(), len(closed)
     at = np.linspace(0, count - 1, frames, endpoint=False)  # The first frame is not shown again at the end.
-    turns = Slerp(np.arange(count), Rotation.from_matrix(poses[closed, :, :3].numpy()))(at)
-    path = cameras[torch.zeros(frames, dtype=torch.long)]
-    path.camera_to_worlds = torch.cat(
-        [torch.from_numpy(turns.as_matrix()).float(), between(poses[closed, :, 3], at)[:, :, None]], dim=-1
-    )
+    turns = Slerp(np.arange(count), Rotation.from_matrix(poses[closed, :, :3].numpy()))(at).as_matrix()
+    places = make_interp_spline(np.arange(count), poses[closed, :, 3].numpy(), k=1)(at)
+    path = cameras[torch.zeros(frames, dtype=torch.long)]  # All frames through the lens of the first photograph.
+    path.camera_to_worlds = torch.from_numpy(np.concatenate([turns, places[:, :, None]], axis=-1)).float()
     return path
-
-
-def between(values: Float[Tensor, "stops 3"], at: Float[np.ndarray, " frames"]) -> Float[Tensor, "frames 3"]:
-    """Linear interpolation at the fractional indices `at`."""
-    stops = np.arange(len(values))
-    return torch.tensor(np.stack([np.interp(at, stops, column) for column in values.numpy().T], axis=-1)).float()

@@ -18,6 +18,7 @@ class WeightedRows(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, table, rows, weights):
+        """From `table` [entries, channels], `rows` and `weights` [n, corners]: sums [n, channels]."""
         ctx.save_for_backward(rows, weights)
         ctx.shape = table.shape
         if table.is_cpu:
@@ -26,6 +27,7 @@ class WeightedRows(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, *gradients):
+        """Gradient of the table alone: every entry gathers what its points send, by their weights."""
         rows, weights = ctx.saved_tensors
         shares = (weights[:, :, None] * gradients[0][:, None, :]).flatten(0, 1)
         into = rows.reshape(-1, 1).expand(-1, ctx.shape[1])

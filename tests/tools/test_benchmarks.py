@@ -18,7 +18,8 @@ def test_sides_take_turns_after_one_call_that_does_not_count() -> None:
 
 def test_ratio_is_taken_within_a_turn() -> None:
     # The machine slows down to a half in the last turn: ratios do not notice.
-    row = Pairs(ours=(1.0, 1.0, 2.0), theirs=(3.0, 4.0, 6.0)).row("speed", 3.0)
+    ratios = Pairs(ours=(1.0, 1.0, 2.0), theirs=(3.0, 4.0, 6.0)).ratios
+    row = median_row("speed", ratios, 3.0, "x")
     assert row.value == pytest.approx(3.0) and row.reached and row.unit == "x"
     assert row.spread == pytest.approx(3.0**-0.5)
 

@@ -1,8 +1,8 @@
 """Training loops to compare: ours, and nerfacto of the host in its PyTorch implementation, on the same data."""
 
-from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
+from statistics import mean
 from unittest import mock
 
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ovs3d.config import tiny
 from ovs3d.data.dataparser import OVS3DDataParserConfig
+from ovs3d.evaluation.lattice import render_lattice
 from ovs3d.evaluation.metrics import psnr
 
 RAYS = 1024
@@ -60,24 +61,21 @@ class Loop:
         for callback in self.callbacks:
             callback.run_callback_at_location(self.step, location)
 
-    @torch.no_grad()
     def held_out_psnr(self, every: int = 8) -> float:
         """Mean over held-out views, at every `every`-th row and column."""
         self.pipeline.eval()
-        dataset, values = self.pipeline.datamanager.eval_dataset, []
+        dataset = self.pipeline.datamanager.eval_dataset
         assert dataset is not None
-        for view in range(len(dataset)):
-            rays = dataset.cameras.generate_rays(view, keep_shape=True)[::every, ::every]
-            rendered = self.pipeline.model.get_outputs_for_camera_ray_bundle(rays)["rgb"].clamp(0.0, 1.0)
-            values.append(psnr(rendered, dataset[view]["image"][::every, ::every, :3]))
+        views = render_lattice(self.pipeline.model, dataset, every)
+        values = [psnr(outputs["rgb"].clamp(0.0, 1.0), truth["image"]) for outputs, truth in views]
         self.pipeline.train()
-        return sum(values) / len(values)
+        return mean(values)
 
 
-def ours(data: Path, max_side: int, classes: Sequence[str] = ("thing", "ground")) -> Loop:
+def ours(data: Path, max_side: int) -> Loop:
     """The geometry stage of ovs3d-tiny."""
     config = tiny()
-    config.data, config.classes = data, tuple(classes)
+    config.data, config.classes = data, ("thing", "ground")  # Words that this stage does not read.
     config.encoder, config.dino = "tiny-clip", "tiny-dino"
     parser = config.pipeline.datamanager.dataparser
     assert isinstance(parser, OVS3DDataParserConfig)

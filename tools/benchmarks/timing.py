@@ -22,10 +22,6 @@ class Pairs:
         """How many times as long the other side takes, turn by turn."""
         return tuple(other / own for own, other in zip(self.ours, self.theirs, strict=True))
 
-    def row(self, name: str, target: float | None) -> ResultRow:
-        """Median ratio with the standard deviation over turns; its seeds are the numbers of the turns."""
-        return median_row(name, self.ratios, target, "x")
-
 
 def take_turns(ours: Callable[[], object], theirs: Callable[[], object], repetitions: int) -> Pairs:
     """Times A B A B ..., after one call of each that does not count."""

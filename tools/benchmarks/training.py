@@ -18,12 +18,12 @@ def throughput(data: Path, max_side: int, repetitions: int) -> Iterator[ResultRo
     """Rays per second of training."""
     first, second = ours(data, max_side), nerfacto(data, max_side)
     first.iterate(WARM_UP)
-    # Nerfacto takes some twenty times as long for an iteration, so that it gets fewer in a turn.
+    # An iteration of nerfacto takes many times as long, so that it gets fewer in a turn.
     many, few = 50, 5
     pairs = take_turns(lambda: first.iterate(many), lambda: second.iterate(few), repetitions)
     rays = tuple(many * RAYS / own for own in pairs.ours)
     theirs = tuple(few * RAYS / other for other in pairs.theirs)
-    ratios = tuple(own / other for own, other in zip(rays, theirs, strict=True))
+    ratios = tuple(ratio * many / few for ratio in pairs.ratios)
     yield median_row("geometry stage, training throughput against nerfacto", ratios, 25.0, "x")
     yield median_row("geometry stage, training throughput", rays, None, "rays/s")
     yield median_row("nerfacto (torch), training throughput", theirs, None, "rays/s")

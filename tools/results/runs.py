@@ -24,6 +24,11 @@ class Run:
         return json.loads((self.folder / "eval" / "eval.json").read_text())
 
     @property
+    def psnr(self) -> float:
+        """PSNR on the held-out views, in dB."""
+        return self.evaluation["psnr"]
+
+    @property
     def miou(self) -> float:
         """mIoU on the held-out views."""
         return self.evaluation["segmentation"]["miou"]
@@ -32,6 +37,11 @@ class Run:
     def best_2d(self) -> float:
         """mIoU of the strongest variant of the 2D baseline."""
         return max(self.evaluation["baseline_2d"].values())
+
+    @property
+    def cut(self) -> float:
+        """Part of the 2D baseline's error (1 - mIoU) that the field removes."""
+        return (self.miou - self.best_2d) / (1.0 - self.best_2d)
 
 
 def call(command: Sequence[str | Path], log: Path, threads: int) -> None:
