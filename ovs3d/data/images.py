@@ -13,6 +13,7 @@ import numpy as np
 from nerfstudio.utils.rich_utils import CONSOLE
 from PIL import Image
 
+from ovs3d.cache import user_cache
 from ovs3d.data.views import View
 from ovs3d.errors import UserError
 
@@ -159,8 +160,7 @@ def _cache_folder(images: Sequence[Path], max_side: int) -> Path:
     """A folder of its own for these very files: path, size and time of change decide."""
     stats = [(path, path.stat()) for path in images]
     key = repr([(str(path.resolve()), stat.st_size, stat.st_mtime_ns) for path, stat in stats] + [max_side])
-    root = Path(os.environ.get("OVS3D_CACHE") or Path.home() / ".cache" / "ovs3d")
-    return root / f"images-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    return user_cache() / f"images-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
 
 def _write_copy(job: tuple[Path, Path, tuple[int, int], Image.Resampling]) -> None:

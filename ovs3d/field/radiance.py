@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ovs3d.field.backbones import Backbone, build_storage
+from ovs3d.native.grids import DenseLookUp, supported
 from ovs3d.rendering import contract
 
 GEOMETRY_DIM = 15
@@ -41,13 +42,19 @@ class ProposalGrid(nn.Module):
 
     def __init__(self, resolution: int) -> None:
         super().__init__()
-        self.grid = nn.Parameter(torch.zeros(1, 1, resolution, resolution, resolution))
+        self.grid = nn.Parameter(torch.zeros(resolution, resolution, resolution))
 
     def forward(self, points: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n"]:
         """Density of world-space `points`, per scene unit."""
-        where = contract(points).reshape(1, 1, 1, -1, 3)
-        raw = nn.functional.grid_sample(self.grid, where, padding_mode="border", align_corners=True)
+        where = contract(points).reshape(-1, 3)
+        raw = DenseLookUp.apply(where, self.grid) if supported(where, [self.grid]) else trilinear(where, self.grid)
         return density_activation(raw.reshape(points.shape[:-1]))
+
+
+def trilinear(points: Float[Tensor, "n 3"], grid: Float[Tensor, "side side side"]) -> Float[Tensor, " n"]:
+    """Look-ups in a grid, z first, that spans [-1, 1]^3, on any device; outside, the border is repeated."""
+    where = points.reshape(1, 1, 1, -1, 3)
+    return nn.functional.grid_sample(grid[None, None], where, padding_mode="border", align_corners=True).flatten()
 
 
 class RadianceField(nn.Module):

@@ -21,6 +21,7 @@ from PIL import Image
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
+from ovs3d.cache import user_cache
 from ovs3d.errors import UserError
 from ovs3d.teachers.base import FeatureMeta, Teacher, unit_or_zero
 from ovs3d.teachers.store import FeatureStore, read_view
@@ -28,8 +29,7 @@ from ovs3d.teachers.store import FeatureStore, read_view
 
 def default_cache_root() -> Path:
     """The folder of all feature caches: `features` under `$OVS3D_CACHE`, or else under `~/.cache/ovs3d`."""
-    root = os.environ.get("OVS3D_CACHE")
-    return (Path(root) if root else Path.home() / ".cache" / "ovs3d") / "features"
+    return user_cache() / "features"
 
 
 def extract_features(

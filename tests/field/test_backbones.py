@@ -61,7 +61,7 @@ def cells(n: int) -> torch.Tensor:
 def test_planes_are_built_of_plain_modules() -> None:
     shared, texture = build_storage("planes", (4, 8), 6, (8, 16), 7)
     assert isinstance(shared, Planes) and isinstance(texture, HashGrid)
-    assert [grid.shape[-1] for grid in shared.grids] == [4, 8] and texture.resolutions == (8, 16)
+    assert [grid.shape[1] for grid in shared.grids] == [4, 8] and texture.resolutions == (8, 16)
 
 
 @pytest.mark.parametrize(("resolutions", "channels"), [((32, 64, 256), 16), ((8,), 4), ((8, 16, 32), 2)])

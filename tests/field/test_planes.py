@@ -11,7 +11,7 @@ def test_constant_planes_give_the_product_of_their_constants() -> None:
     with torch.no_grad():
         for grid in planes.grids:
             for plane, value in enumerate((2.0, 3.0, 0.5)):
-                grid[plane] = grid[plane + 3] = value
+                grid[plane] = value
     features = planes(2.0 * torch.rand(10, 3) - 1.0)
     assert features.shape == (10, planes.dim) == (10, 12)
     torch.testing.assert_close(features, torch.full((10, 12), 3.0))
@@ -24,12 +24,12 @@ def test_entries_start_around_one() -> None:
 
 
 @pytest.mark.parametrize("varied", range(3))
-@pytest.mark.parametrize("half", range(2))
-def test_look_up_is_bilinear_in_the_two_coordinates_of_its_plane(varied: int, half: int) -> None:
+@pytest.mark.parametrize("channel", range(2))
+def test_look_up_is_bilinear_in_the_two_coordinates_of_its_plane(varied: int, channel: int) -> None:
     planes = Planes((3,), 2, init=0.0)
     values = torch.arange(9.0).reshape(3, 3) ** 2
     with torch.no_grad():
-        planes.grids[0][varied + 3 * half, 0] = values
+        planes.grids[0][varied, :, :, channel] = values
     point = torch.tensor([[-0.7, 0.2, 0.9]])
     first, second = (point[0, axis].item() + 1.0 for axis in AXES[varied])  # In cells: 3 entries span [-1, 1].
     column, row = min(int(first), 1), min(int(second), 1)
@@ -41,8 +41,8 @@ def test_look_up_is_bilinear_in_the_two_coordinates_of_its_plane(varied: int, ha
         + values[row + 1, column + 1] * right * down
     )
     features = planes(point)[0]
-    assert features[half].item() == pytest.approx(expected.item(), rel=1e-5)
-    assert features[1 - half].item() == pytest.approx(1.0)
+    assert features[channel].item() == pytest.approx(expected.item(), rel=1e-5)
+    assert features[1 - channel].item() == pytest.approx(1.0)
 
 
 def test_border_is_repeated_outside() -> None:

@@ -30,7 +30,7 @@ def test_harmonics_are_orthogonal_over_the_sphere() -> None:
 def test_proposal_grid_holds_density_at_its_cells() -> None:
     grid = ProposalGrid(3)
     with torch.no_grad():
-        grid.grid[0, 0, 2, 1, 1] = 4.0  # z is the first spatial axis; contracted z = 1 lies infinitely far.
+        grid.grid[2, 1, 1] = 4.0  # z is the first spatial axis; contracted z = 1 lies infinitely far.
     far, middle = torch.tensor([[0.0, 0.0, 1e6]]), torch.zeros(1, 3)
     assert grid(far).item() == pytest.approx(math.exp(3.0), rel=1e-3)
     assert grid(middle).item() == pytest.approx(math.exp(-1.0))

@@ -1,0 +1,119 @@
+"""Differentiable look-ups in feature grids by the compiled kernels, for float32 tensors on a CPU.
+
+Only the entries get gradients, points do not. Each function equals the PyTorch code of the module that calls it.
+"""
+
+import ctypes
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ovs3d.native.library import library
+
+
+def supported(points: Tensor, grids: Sequence[Tensor]) -> bool:
+    """Whether the kernels can do a look-up: on a CPU with a compiler, in float32, without a gradient of the points."""
+    tensors = (points, *grids)
+    plain = all(each.is_cpu and each.dtype == torch.float32 for each in tensors) and not points.requires_grad
+    blended = all(grid.shape[1] > 1 for grid in grids)  # A side of one entry has no next one to blend with.
+    return plain and blended and library() is not None
+
+
+def pointer(values: Tensor | None) -> ctypes.c_void_p:
+    """Address of a contiguous tensor."""
+    assert values is None or values.is_contiguous()
+    return ctypes.c_void_p(None if values is None else values.data_ptr())
+
+
+def pointers(values: Sequence[Tensor]) -> ctypes.Array:
+    """Addresses of contiguous tensors."""
+    return (ctypes.c_void_p * len(values))(*(pointer(each).value for each in values))
+
+
+def integers(values: Sequence[int]) -> ctypes.Array:
+    """A C array of ints."""
+    return (ctypes.c_int * len(values))(*values)
+
+
+def call(name: str, *arguments: object) -> None:
+    """Calls a kernel."""
+    getattr(library(), name)(*arguments)
+
+
+class PlaneProduct(torch.autograd.Function):
+    """Products of the look-ups in three planes, at every level: [n, levels * channels]."""
+
+    @staticmethod
+    def forward(ctx, points, *grids):
+        """From `points` [n, 3] and for each level planes [3, side, side, channels]."""
+        points, (count, levels, channels) = points.contiguous(), (len(points), len(grids), grids[0].shape[-1])
+        out = points.new_empty(count, levels * channels)
+        factors = points.new_empty(count, levels, 3, channels) if any(ctx.needs_input_grad) else None
+        sides = integers([grid.shape[1] for grid in grids])
+        call("planes_forward", channels, ctypes.c_int64(count), pointer(points), levels, sides, pointers(grids),
+             pointer(factors), pointer(out))  # fmt: skip
+        ctx.save_for_backward(points, factors)
+        ctx.shapes = [grid.shape for grid in grids]
+        return out
+
+    @staticmethod
+    def backward(ctx, *gradients):
+        """Gradients of the planes."""
+        points, factors = ctx.saved_tensors
+        into = [points.new_zeros(shape) for shape in ctx.shapes]
+        sides = integers([shape[1] for shape in ctx.shapes])
+        gradient = gradients[0].contiguous()
+        call("planes_backward", ctx.shapes[0][-1], ctypes.c_int64(len(points)), pointer(points), len(into), sides,
+             pointer(factors), pointer(gradient), pointers(into))  # fmt: skip
+        return None, *into
+
+
+class HashLookUp(torch.autograd.Function):
+    """Trilinear look-ups in hash tables, at every level: [n, levels * channels]."""
+
+    @staticmethod
+    def forward(ctx, points, sides, *tables):
+        """From `points` [n, 3], cells along a side of every level, and its table [entries, channels]."""
+        points, levels, channels = points.contiguous(), len(tables), tables[0].shape[-1]
+        ctx.sides, ctx.shapes = sides, [table.shape for table in tables]
+        out = points.new_empty(len(points), levels * channels)
+        call("hash_forward", channels, ctypes.c_int64(len(points)), pointer(points), levels, integers(sides),
+             integers([len(table) for table in tables]), pointers(tables), pointer(out))  # fmt: skip
+        ctx.save_for_backward(points)
+        return out
+
+    @staticmethod
+    def backward(ctx, *gradients):
+        """Gradients of the tables."""
+        (points,) = ctx.saved_tensors
+        into = [points.new_zeros(shape) for shape in ctx.shapes]
+        gradient = gradients[0].contiguous()
+        call("hash_backward", ctx.shapes[0][-1], ctypes.c_int64(len(points)), pointer(points), len(into),
+             integers(ctx.sides), integers([len(table) for table in into]), pointer(gradient),
+             pointers(into))  # fmt: skip
+        return None, None, *into
+
+
+class DenseLookUp(torch.autograd.Function):
+    """Trilinear look-ups in a grid of single numbers: [n]."""
+
+    @staticmethod
+    def forward(ctx, points, grid):
+        """From `points` [n, 3] and `grid` [side, side, side], z first."""
+        points = points.contiguous()
+        out = points.new_empty(len(points))
+        call("dense_forward", ctypes.c_int64(len(points)), pointer(points), len(grid), pointer(grid), pointer(out))
+        ctx.save_for_backward(points)
+        ctx.shape = grid.shape
+        return out
+
+    @staticmethod
+    def backward(ctx, *gradients):
+        """Gradient of the grid."""
+        (points,) = ctx.saved_tensors
+        into = points.new_zeros(ctx.shape)
+        gradient = gradients[0].contiguous()
+        call("dense_backward", ctypes.c_int64(len(points)), pointer(points), len(into), pointer(gradient),
+             pointer(into))  # fmt: skip
+        return None, into
