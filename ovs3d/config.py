@@ -84,6 +84,7 @@ def tiny() -> OVS3DTrainerConfig:
     model.proposal_samples, model.field_samples = 48, 16
     model.coloured_samples, model.kept_samples = 8, 4
     model.latent_resolutions, model.latent_channels = (64, 128), 16
+    model.eval_num_rays_per_chunk = 2048  # What is in between fits into a processor's cache.
     return config
 
 

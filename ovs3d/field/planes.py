@@ -31,7 +31,9 @@ class Planes(nn.Module):
     def forward(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n dim"]:
         """Features of `points`, whose coordinates lie in [-1, 1]; outside, the border is repeated."""
         grids = list(self.grids)
-        return PlaneProduct.apply(points, *grids) if supported(points, grids) else plane_product(points, grids)
+        if supported(points, grids):
+            return PlaneProduct.apply(points, torch.is_grad_enabled(), *grids)
+        return plane_product(points, grids)
 
 
 def plane_product(points: Float[Tensor, "n 3"], grids: list[Float[Tensor, "3 _ _ channels"]]) -> Float[Tensor, "n dim"]:

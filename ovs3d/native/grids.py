@@ -45,11 +45,11 @@ class PlaneProduct(torch.autograd.Function):
     """Products of the look-ups in three planes, at every level: [n, levels * channels]."""
 
     @staticmethod
-    def forward(ctx, points, *grids):
-        """From `points` [n, 3] and for each level planes [3, side, side, channels]."""
+    def forward(ctx, points, training, *grids):
+        """From `points` [n, 3], whether a backward pass may follow, and planes [3, side, side, channels] per level."""
         points, (count, levels, channels) = points.contiguous(), (len(points), len(grids), grids[0].shape[-1])
         out = points.new_empty(count, levels * channels)
-        factors = points.new_empty(count, levels, 3, channels) if any(ctx.needs_input_grad) else None
+        factors = points.new_empty(count, levels, 3, channels) if training else None
         sides = integers([grid.shape[1] for grid in grids])
         call("planes_forward", channels, ctypes.c_int64(count), pointer(points), levels, sides, pointers(grids),
              pointer(factors), pointer(out))  # fmt: skip
@@ -66,7 +66,7 @@ class PlaneProduct(torch.autograd.Function):
         gradient = gradients[0].contiguous()
         call("planes_backward", ctx.shapes[0][-1], ctypes.c_int64(len(points)), pointer(points), len(into), sides,
              pointer(factors), pointer(gradient), pointers(into))  # fmt: skip
-        return None, *into
+        return None, None, *into
 
 
 class HashLookUp(torch.autograd.Function):

@@ -1,13 +1,11 @@
-"""`ns-eval`, `ns-render` and `ns-export` on a run of ours."""
+"""`ns-eval` and `ns-render` on a run of ours."""
 
 import json
 from pathlib import Path
 
 import numpy as np
-import open3d
 import pytest
 from nerfstudio.scripts.eval import ComputePSNR
-from nerfstudio.scripts.exporter import ExportPointCloud
 from nerfstudio.scripts.render import DatasetRender, RenderCameraPath, RenderInterpolated, SpiralRender
 from PIL import Image
 
@@ -72,17 +70,3 @@ def test_ns_render_camera_path(run: Path, tmp_path: Path) -> None:
         rendered_output_names=OUTPUTS,
     ).main()  # fmt: skip
     assert len(read_frames(tmp_path / "path.mp4")) == 3
-
-
-@pytest.mark.parametrize("output", OUTPUTS)
-def test_ns_export_pointcloud(output: str, run: Path, scene: Scene, tmp_path: Path) -> None:
-    ExportPointCloud(
-        load_config=run / "config.yml", output_dir=tmp_path, num_points=2000, num_rays_per_batch=1024,
-        normal_method="open3d", reorient_normals=False, remove_outliers=False, rgb_output_name=output,
-    ).main()  # fmt: skip
-    cloud = open3d.io.read_point_cloud(tmp_path / "point_cloud.ply")
-    colours = np.asarray(cloud.colors)
-    assert len(colours) >= 2000
-    if output == "segmentation":
-        distance = np.abs(colours[:, None] - scene.model.colours.numpy()[None]).max(axis=-1).min(axis=1)
-        assert distance.max() < 2.0 / 255.0, "every point has the colour of a class"

@@ -41,7 +41,7 @@ def assert_equal(first: LookUp, second: LookUp, points: Tensor, entries: Sequenc
 def test_planes(points: Tensor, channels: int) -> None:
     grids = list(Planes((2, 5, 40), channels).grids)
     assert_equal(
-        lambda where: PlaneProduct.apply(where, *grids), lambda where: plane_product(where, grids), points, grids
+        lambda where: PlaneProduct.apply(where, True, *grids), lambda where: plane_product(where, grids), points, grids
     )
 
 
@@ -82,10 +82,12 @@ def test_any_number_of_threads_gives_the_same_numbers(points: Tensor) -> None:
         torch.set_num_threads(before)
 
 
-def test_views_in_odd_layouts_are_read_right(points: Tensor) -> None:
+def test_layout_of_the_points_and_inference_change_nothing(points: Tensor) -> None:
     grids = list(Planes((6,), 8).grids)
     turned = points.T.contiguous().T  # Same numbers, other strides.
-    torch.testing.assert_close(PlaneProduct.apply(turned, *grids), PlaneProduct.apply(points, *grids))
+    expected = PlaneProduct.apply(points, True, *grids)
+    assert torch.equal(PlaneProduct.apply(turned, True, *grids), expected)
+    assert torch.equal(PlaneProduct.apply(points, False, *grids), expected), "nothing is kept for a backward pass"
 
 
 def test_no_points_give_no_features_and_no_gradient() -> None:
