@@ -10,7 +10,7 @@ from pathlib import Path
 import tyro
 from nerfstudio.utils.rich_utils import CONSOLE
 
-from ovs3d.evaluation.report import ResultRow, results_table, write_results
+from ovs3d.evaluation.results import ResultRow, results_table, write_results
 from tools.benchmarks.startup import startup
 from tools.benchmarks.training import throughput, time_to_psnr
 

@@ -17,7 +17,7 @@ import tyro
 from nerfstudio.utils.rich_utils import CONSOLE
 
 from ovs3d.config import tiny
-from ovs3d.evaluation.report import results_table, write_results
+from ovs3d.evaluation.results import results_table, write_results
 from tools.results.oracle import Unit, write_oracle
 from tools.results.runs import Run, evaluate, train
 from tools.results.table import MainTable

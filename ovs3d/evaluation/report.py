@@ -1,45 +1,16 @@
-"""JSON files and tables of results. Rows are measured, never typed: this module is the only writer of them."""
+"""JSON files that name the machine, the versions and the commit that they were made with."""
 
-import dataclasses
 import json
 import math
 import os
 import platform
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
 import torch
-from rich.markup import escape
-from rich.table import Table
-
-from ovs3d.errors import UserError
-
-
-@dataclasses.dataclass(frozen=True)
-class ResultRow:
-    """One measured number.
-
-    `value` and `spread` (standard deviation over `seeds`) are in `unit`; None is "not measured". `command` prints it.
-    """
-
-    name: str
-    value: float | None
-    target: float | None
-    unit: str
-    higher_is_better: bool
-    spread: float | None
-    seeds: tuple[int, ...]
-    command: str
-
-    @property
-    def reached(self) -> bool | None:
-        """Whether the value is at least as good as the target; None without a value or a target."""
-        if self.value is None or self.target is None or math.isnan(self.value):
-            return None
-        return self.value >= self.target if self.higher_is_better else self.value <= self.target
 
 
 def header() -> dict:
@@ -71,46 +42,6 @@ def write_json(path: Path, content: Mapping[str, object]) -> None:
     except BaseException:
         os.unlink(draft)
         raise
-
-
-def write_results(path: Path, rows: Sequence[ResultRow]) -> None:
-    """Writes rows to docs/results/<topic>.json."""
-    write_json(path, {"rows": [dataclasses.asdict(row) for row in rows]})
-
-
-def read_results(path: Path) -> list[ResultRow]:
-    """Reads what `write_results` wrote.
-
-    Raises:
-        UserError: the file is missing, is not JSON, or its rows have other fields.
-    """
-    try:
-        rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
-        return [ResultRow(**{**row, "seeds": tuple(row["seeds"])}) for row in rows]
-    except FileNotFoundError as error:
-        raise UserError(f"{path} does not exist; run the command that measures it first.") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is not a file of results ({error}); delete it and measure again.") from error
-
-
-def results_table(rows: Sequence[ResultRow], title: str = "") -> Table:
-    """The rows as a table for the terminal; targets that are missed stand in red."""
-    table = Table(title=title or None)
-    table.add_column("name")
-    for column in ("value", "target", "unit", "seeds"):
-        table.add_column(column, justify="left" if column == "unit" else "right")
-    for row in rows:
-        spread = f" ± {_number(row.spread)}" if row.spread is not None else ""
-        colour = {None: "none", True: "green", False: "red"}[row.reached]
-        bound = ">=" if row.higher_is_better else "<="
-        target = f"{bound} {_number(row.target)}" if row.target is not None else "-"
-        value = f"[{colour}]{_number(row.value)}{spread}[/{colour}]"
-        table.add_row(escape(row.name), value, target, escape(row.unit), str(len(row.seeds)))
-    return table
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None or math.isnan(value) else f"{value:.4g}"
 
 
 def _plain(value: object) -> object:

@@ -1,4 +1,3 @@
-import io
 import json
 import math
 import subprocess
@@ -7,13 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from rich.console import Console
 
-from ovs3d.errors import UserError
 from ovs3d.evaluation import report
-from ovs3d.evaluation.report import ResultRow, header, read_results, results_table, write_json, write_results
-
-ROW = ResultRow("miou", 0.81234, 0.8, "fraction", True, 0.01, (0, 1, 2), "make demo")
+from ovs3d.evaluation.report import header, write_json
 
 
 def refuse(name: str) -> float:
@@ -81,39 +76,3 @@ def test_commit_is_that_of_the_source_tree_and_says_when_files_differ(tmp_path: 
     assert len(commit) == 40
     module.write_text("two")
     assert header()["commit"] == f"{commit}-dirty"
-
-
-def test_rows_come_back_as_they_were_written(tmp_path: Path):
-    rows = [ROW, ResultRow("psnr", None, None, "dB", True, None, (), "make bench")]
-    write_results(tmp_path / "main.json", rows)
-    assert read_results(tmp_path / "main.json") == rows
-    fields = json.loads((tmp_path / "main.json").read_text())["rows"][0]
-    assert list(fields) == ["name", "value", "target", "unit", "higher_is_better", "spread", "seeds", "command"]
-
-
-@pytest.mark.parametrize("text", ["{", "[]", '{"rows": [{"name": "x"}]}', '{"rows": [1]}'])
-def test_a_broken_file_of_results_is_the_users_to_mend(tmp_path: Path, text: str):
-    path = tmp_path / "main.json"
-    with pytest.raises(UserError, match="does not exist"):
-        read_results(path)
-    path.write_text(text)
-    with pytest.raises(UserError, match=r"main\.json"):
-        read_results(path)
-
-
-@pytest.mark.parametrize(
-    ("value", "target", "higher", "reached"),
-    [(1.0, 0.9, True, True), (1.0, 0.9, False, False), (1.0, 1.0, False, True), (None, 1.0, True, None),
-     (1.0, None, True, None), (math.nan, 1.0, True, None)],
-)  # fmt: skip
-def test_reached(value, target, higher, reached):
-    assert ResultRow("x", value, target, "", higher, None, (), "").reached is reached
-
-
-def test_table_shows_value_spread_and_target():
-    missed = ResultRow("memory [peak]", 9.0, 8.0, "GB", False, None, (0,), "make bench")
-    console = Console(width=120, record=True, file=io.StringIO(), force_terminal=True, color_system="standard")
-    console.print(results_table([ROW, missed], title="main"))
-    text = console.export_text(clear=False)
-    assert "0.8123 ± 0.01" in text and ">= 0.8" in text and "<= 8" in text and "memory [peak]" in text
-    assert "\x1b[31m9" in console.export_text(styles=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ovs3d.evaluation.report import ResultRow
+from ovs3d.evaluation.results import ResultRow
 from tools.results.runs import Run
 from tools.results.table import MainTable
 from tools.results.variants import ORACLE_TOKENS, ORACLE_WINDOWS, Job

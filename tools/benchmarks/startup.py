@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ovs3d.evaluation.report import ResultRow
+from ovs3d.evaluation.results import ResultRow
 from tools.benchmarks.timing import median_row, repeat, take_turns
 
 

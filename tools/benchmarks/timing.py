@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ovs3d.evaluation.report import ResultRow
+from ovs3d.evaluation.results import ResultRow
 
 COMMAND = "make bench"
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from ovs3d.evaluation.report import ResultRow
+from ovs3d.evaluation.results import ResultRow
 from tools.benchmarks.methods import RAYS, Loop, nerfacto, ours
 from tools.benchmarks.timing import COMMAND, median_row, take_turns
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from statistics import mean, stdev
 
-from ovs3d.evaluation.report import ResultRow
+from ovs3d.evaluation.results import ResultRow
 from tools.results.runs import Run
 from tools.results.variants import ABLATIONS, ORACLE_TOKENS, ORACLE_WINDOWS, Job
 
