@@ -12,7 +12,7 @@ from nerfstudio.utils.rich_utils import CONSOLE
 
 from ovs3d.evaluation.results import ResultRow, results_table, write_results
 from tools.benchmarks.startup import startup
-from tools.benchmarks.training import throughput, time_to_psnr
+from tools.benchmarks.training import kernels, throughput, time_to_psnr
 
 
 @dataclass
@@ -26,7 +26,7 @@ class Benchmark:
     repetitions: int = 5
     """Turns of every comparison."""
     only: tuple[str, ...] = ()
-    """Groups of rows to measure: startup, throughput, time-to-psnr; all by default."""
+    """Groups of rows to measure: startup, throughput, kernels, time-to-psnr; all by default."""
     out: Path = Path("docs/results/benchmarks.json")
     """The rows."""
 
@@ -46,6 +46,7 @@ class Benchmark:
         return {
             "startup": lambda: startup(self.repetitions),
             "throughput": lambda: throughput(data, max_side, self.repetitions),
+            "kernels": lambda: kernels(data, max_side, self.repetitions),
             "time-to-psnr": lambda: time_to_psnr(self.room),
         }
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 from ovs3d.evaluation.results import ResultRow
 from tools.benchmarks.methods import RAYS, Loop, nerfacto, ours
@@ -27,6 +28,18 @@ def throughput(data: Path, max_side: int, repetitions: int) -> Iterator[ResultRo
     yield median_row("geometry stage, training throughput against nerfacto", ratios, 25.0, "x")
     yield median_row("geometry stage, training throughput", rays, None, "rays/s")
     yield median_row("nerfacto (torch), training throughput", theirs, None, "rays/s")
+
+
+def kernels(data: Path, max_side: int, repetitions: int) -> Iterator[ResultRow]:
+    """What the kernels in C gain in training over the same look-ups in PyTorch."""
+    compiled, plain = ours(data, max_side), ours(data, max_side)
+
+    def without_kernels() -> None:
+        with mock.patch("ovs3d.native.grids.library", lambda: None):
+            plain.iterate(20)
+
+    pairs = take_turns(lambda: compiled.iterate(20), without_kernels, repetitions)
+    yield median_row("geometry stage, kernels in C against PyTorch", pairs.ratios, None, "x")
 
 
 def time_to_psnr(room: Path) -> Iterator[ResultRow]:
