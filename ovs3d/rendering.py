@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ovs3d.native.grids import contracted, supported
+
 NEAR_LINEAR = 1.0
 """Distance up to which `s` grows linearly; half of all uniformly drawn samples fall before it."""
 
@@ -19,6 +21,8 @@ def contract(points: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
     The L-infinity form of the contraction of mip-NeRF 360 (arXiv 2111.12077, eq. 10), halved: the cube [-1, 1]^3 keeps
     its shape and fills [-0.5, 0.5]^3, everything beyond is squeezed into the rest.
     """
+    if supported(points, ()):
+        return contracted(points)
     radius = points.abs().amax(dim=-1, keepdim=True).clamp(min=1.0)
     return (2.0 - 1.0 / radius) * points / radius * 0.5
 

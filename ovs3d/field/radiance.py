@@ -84,11 +84,11 @@ class RadianceField(nn.Module):
             backbone, resolutions, channels, texture_resolutions, texture_log2_size
         )
         self.geometry = nn.Sequential(
-            nn.Linear(self.planes.dim, hidden), nn.ReLU(), nn.Linear(hidden, 1 + GEOMETRY_DIM)
+            nn.Linear(self.planes.dim, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, 1 + GEOMETRY_DIM)
         )
         self.colour_network = nn.Sequential(
-            nn.Linear(GEOMETRY_DIM + self.planes.dim + self.texture.dim + 9, hidden), nn.ReLU(),
-            nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 3), nn.Sigmoid(),
+            nn.Linear(GEOMETRY_DIM + self.planes.dim + self.texture.dim + 9, hidden), nn.ReLU(inplace=True),
+            nn.Linear(hidden, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, 3), nn.Sigmoid(),
         )  # fmt: skip
 
     def density(self, points: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n"]:

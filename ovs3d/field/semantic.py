@@ -25,7 +25,11 @@ class RaySemantics:
 def head(dim_in: int, hidden: int, dim_out: int) -> nn.Sequential:
     """The decoder of one space: runs once per ray, on the composited latent."""
     return nn.Sequential(
-        nn.Linear(dim_in, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, dim_out)
+        nn.Linear(dim_in, hidden),
+        nn.ReLU(inplace=True),
+        nn.Linear(hidden, hidden),
+        nn.ReLU(inplace=True),
+        nn.Linear(hidden, dim_out),
     )
 
 

@@ -246,6 +246,22 @@ void hash_backward(int channels, i64 points, const float *where, int levels, con
         hash_backward_fixed(channels, points, where, levels, sides, entries, gradient, into);
 }
 
+/* ---- Contraction ---- */
+
+/* All of space into [-1, 1]^3: the cube [-1, 1]^3 keeps its shape and fills [-0.5, 0.5]^3. */
+void contract(i64 points, const float *restrict where, float *restrict out) {
+#pragma omp parallel for schedule(static)
+    for (i64 i = 0; i < points; i++) {
+        float radius = 1.0f;
+        for (int axis = 0; axis < 3; axis++) {
+            float size = where[3 * i + axis] < 0.0f ? -where[3 * i + axis] : where[3 * i + axis];
+            radius = size > radius ? size : radius;
+        }
+        float factor = (2.0f - 1.0f / radius) / radius * 0.5f;
+        for (int axis = 0; axis < 3; axis++) out[3 * i + axis] = where[3 * i + axis] * factor;
+    }
+}
+
 /* ---- A dense grid of single numbers ---- */
 
 /* grid is [side, side, side], z first; out is [points]. */

@@ -7,6 +7,7 @@ import ctypes
 from collections.abc import Sequence
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from ovs3d.native.library import library
@@ -39,6 +40,14 @@ def integers(values: Sequence[int]) -> ctypes.Array:
 def call(name: str, *arguments: object) -> None:
     """Calls a kernel."""
     getattr(library(), name)(*arguments)
+
+
+def contracted(points: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
+    """What `rendering.contract` computes, in one pass over memory."""
+    points = points.contiguous()
+    out = torch.empty_like(points)
+    call("contract", ctypes.c_int64(points.numel() // 3), pointer(points), pointer(out))
+    return out
 
 
 class PlaneProduct(torch.autograd.Function):

@@ -9,8 +9,9 @@ from torch import Tensor
 from ovs3d.field.hashgrid import HashGrid, look_up
 from ovs3d.field.planes import Planes, plane_product
 from ovs3d.field.radiance import trilinear
-from ovs3d.native.grids import DenseLookUp, HashLookUp, PlaneProduct, supported
+from ovs3d.native.grids import DenseLookUp, HashLookUp, PlaneProduct, contracted, supported
 from ovs3d.native.library import library
+from ovs3d.rendering import contract
 
 pytestmark = pytest.mark.skipif(library() is None, reason="no C compiler")
 
@@ -63,6 +64,12 @@ def test_hash_grid(points: Tensor, channels: int) -> None:
 def test_dense_grid(points: Tensor, side: int) -> None:
     grid = torch.randn(side, side, side, requires_grad=True)
     assert_equal(lambda where: DenseLookUp.apply(where, grid), lambda where: trilinear(where, grid), points, [grid])
+
+
+def test_contraction(points: Tensor) -> None:
+    points = torch.cat([points, 100.0 * points]).reshape(2, -1, 3)
+    assert supported(points, ())
+    torch.testing.assert_close(contracted(points), contract(points.double()).float())
 
 
 def test_any_number_of_threads_gives_the_same_numbers(points: Tensor) -> None:
