@@ -17,6 +17,7 @@ from ovs3d.data.dataset import OVS3DDataset
 from ovs3d.data.distances import ViewDistances
 from ovs3d.field.samples import SampleTable
 from ovs3d.teachers.bank import TeacherBank, open_teachers
+from ovs3d.teachers.batches import semantic_batch
 
 
 @dataclass
@@ -108,25 +109,19 @@ class OVS3DDataManager(VanillaDataManager[OVS3DDataset]):
         return self.next_semantics(self.samples)
 
     def next_semantics(self, table: SampleTable) -> tuple[RayBundle, dict]:
-        """Random rows first, then whole patches; the bundle carries the samples, the batch the features."""
+        """The bundle carries the samples, the batch the features."""
         assert self.bank is not None
-        rows = torch.randint(len(table), (self.config.semantic_rays,))
-        patch_tokens = 0
-        if self.bank.patch_store is not None and self.config.patches > 0:
-            patch_rows = table.patch_rows(self.config.patches, self.config.patch_side)
-            patch_tokens = patch_rows.shape[1]
-            rows = torch.cat([rows, patch_rows.reshape(-1)])
-        batch = self.bank.targets(table.views[rows], table.uv[rows])
-        batch = {name: value.to(self.device) for name, value in batch.items()}
-        batch["patch_tokens"] = patch_tokens
-        batch["random_rays"] = self.config.semantic_rays
-        points, weights = table.points[rows].float().flatten(1), table.weights[rows].float()
-        nothing = torch.zeros(len(rows), 3)
+        config = self.config
+        points, weights, batch = semantic_batch(
+            table, self.bank, config.semantic_rays, config.patches, config.patch_side
+        )
+        batch = {name: value.to(self.device) if torch.is_tensor(value) else value for name, value in batch.items()}
+        nothing = torch.zeros(len(points), 3)
         bundle = RayBundle(
             origins=nothing,
             directions=nothing,
             pixel_area=nothing[:, :1],
-            metadata={"points": points, "weights": weights},
+            metadata={"points": points.flatten(1), "weights": weights},
         )
         return bundle.to(self.device), batch
 
