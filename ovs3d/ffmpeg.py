@@ -9,6 +9,8 @@ import os
 import shutil
 from pathlib import Path
 
+from ovs3d.cache import user_cache
+
 log = logging.getLogger(__name__)
 
 
@@ -22,17 +24,12 @@ def ensure_ffmpeg() -> Path | None:
     if installed is not None:
         return Path(installed)
     try:
-        link = _bundled_link(_link_folder() / "ffmpeg")
+        link = _bundled_link(user_cache() / "bin" / "ffmpeg")
     except (ImportError, OSError, RuntimeError) as error:
         log.warning("No ffmpeg was found, so videos cannot be written by ns-render: %s", error)
         return None
     os.environ["PATH"] = os.pathsep.join(filter(None, (os.environ.get("PATH"), str(link.parent))))
     return link
-
-
-def _link_folder() -> Path:
-    cache = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
-    return Path(cache) / "ovs3d" / "bin"
 
 
 def _bundled_link(link: Path) -> Path:

@@ -14,7 +14,7 @@ from ovs3d.ffmpeg import ensure_ffmpeg
 def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A PATH without ffmpeg and an empty cache folder, which is returned."""
     monkeypatch.setenv("PATH", str(tmp_path / "no-programs"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("OVS3D_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
@@ -51,7 +51,7 @@ def test_installed_ffmpeg_wins(bare_machine: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_link_to_a_removed_program_is_replaced(bare_machine: Path, tmp_path: Path) -> None:
-    link = bare_machine / "ovs3d" / "bin" / "ffmpeg"
+    link = bare_machine / "bin" / "ffmpeg"
     link.parent.mkdir(parents=True)
     link.symlink_to(tmp_path / "gone")
     assert ensure_ffmpeg() == link

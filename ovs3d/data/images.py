@@ -91,7 +91,7 @@ def training_views(views: Sequence[View], max_side: int) -> tuple[View, ...]:
     """The views with images of at most `max_side` pixels on the long side, intrinsics and masks of the same size.
 
     Images that are small enough stay as they are. Otherwise a folder `images_2`, `_4` or `_8` beside `images` is used
-    if it holds them all, as nerfstudio does; else copies are written once under `$OVS3D_CACHE` or `~/.cache/ovs3d`.
+    if it holds them all, as nerfstudio does; else copies are written once in the `user_cache`.
     Depth maps keep their size.
 
     Raises:

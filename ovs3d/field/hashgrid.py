@@ -36,7 +36,7 @@ class WeightedRows(torch.autograd.Function):
 
 
 class HashGrid(nn.Module):
-    """Trilinear look-ups in one table per resolution (Instant-NGP, arXiv 2201.05989, section 3), in plain PyTorch.
+    """Trilinear look-ups in one table per resolution (Instant-NGP, arXiv 2201.05989, section 3).
 
     A level whose grid fits into its table is stored densely; the others are hashed, and what is learned at a surface
     wins over the empty space that shares its entries.

@@ -23,6 +23,8 @@ class Planes(nn.Module):
 
     def __init__(self, resolutions: tuple[int, ...], channels: int, init: float = 0.5) -> None:
         super().__init__()
+        if min(resolutions) < 2:
+            raise ValueError(f"Planes need at least 2 entries along a side, not {min(resolutions)}.")
         self.dim = channels * len(resolutions)
         self.grids = nn.ParameterList(
             nn.Parameter(torch.empty(3, size, size, channels).uniform_(1.0 - init, 1.0 + init)) for size in resolutions

@@ -42,6 +42,8 @@ class ProposalGrid(nn.Module):
 
     def __init__(self, resolution: int) -> None:
         super().__init__()
+        if resolution < 2:
+            raise ValueError(f"The proposal grid needs at least 2 cells along a side, not {resolution}.")
         self.grid = nn.Parameter(torch.zeros(resolution, resolution, resolution))
 
     def forward(self, points: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n"]:

@@ -2,12 +2,12 @@
 
    Every array is contiguous float32. Coordinates lie in [-1, 1] and are clamped to it. Work is divided so that no two
    threads write to the same entry and every sum is taken in the order of the points: results are the same for every
-   number of threads. Gradients are added to what `into` holds. */
+   number of threads. Gradients are added to what `into` holds.
+
+   The inner parts are inlined with a constant number of channels where the methods' own numbers ask for it; that must
+   happen inside of the parallel loops, which compilers move into functions of their own before they inline. */
 #include <stdint.h>
 #include <string.h>
-#ifdef _OPENMP
-#include <omp.h>
-#endif
 
 #define INLINE static inline __attribute__((always_inline))
 #define BLOCK 64 /* points that are looked up together */
@@ -18,7 +18,7 @@ typedef struct {
     float part; /* share of the next entry */
 } Place;
 
-/* Place among `entries` that span [-1, 1], the outermost ones at its ends. */
+/* Place among `entries` >= 2 that span [-1, 1], the outermost ones at its ends. */
 INLINE Place place(float x, int entries) {
     float at = (0.5f * x + 0.5f) * (float)(entries - 1);
     at = at > 0.0f ? at : 0.0f; /* also where x is NaN */
@@ -28,15 +28,11 @@ INLINE Place place(float x, int entries) {
     return (Place){low, at - (float)low};
 }
 
-INLINE int threads(void) {
-#ifdef _OPENMP
-    return omp_get_max_threads();
-#else
-    return 1;
-#endif
+INLINE int block_size(i64 points, i64 begin) {
+    return points - begin < BLOCK ? (int)(points - begin) : BLOCK;
 }
 
-/* ---- Products of three planes ---- */
+/* ---- Products of three planes: grids[level] is [3, side, side, channels] ---- */
 
 static const int COLUMN[3] = {0, 0, 1}, ROW[3] = {1, 2, 2}; /* coordinates that each plane sees */
 
@@ -52,94 +48,93 @@ INLINE Corners corners(const float *point, int plane, int side) {
     return (Corners){entry, {left * upper, u.part * upper, left * v.part, u.part * v.part}};
 }
 
-INLINE void planes_forward_fixed(const int channels, i64 points, const float *restrict where, int levels,
+INLINE void planes_forward_block(const int channels, i64 begin, int count, const float *restrict where, int levels,
                                  const int *restrict sides, const float *const *restrict grids,
                                  float *restrict factors, float *restrict out) {
-#pragma omp parallel for schedule(static)
-    for (i64 begin = 0; begin < points; begin += BLOCK) {
-        int count = points - begin < BLOCK ? (int)(points - begin) : BLOCK;
-        float found[3][BLOCK][channels];
-        Corners at[BLOCK];
-        for (int level = 0; level < levels; level++) {
-            int side = sides[level];
-            for (int plane = 0; plane < 3; plane++) {
-                for (int i = 0; i < count; i++) {
-                    at[i] = corners(where + 3 * (begin + i), plane, side);
-                    __builtin_prefetch(grids[level] + at[i].entry * channels);
-                    __builtin_prefetch(grids[level] + (at[i].entry + side) * channels);
-                }
-                for (int i = 0; i < count; i++) {
-                    const float *a = grids[level] + at[i].entry * channels, *b = a + (i64)side * channels;
-                    float *to = found[plane][i];
-#pragma omp simd
-                    for (int c = 0; c < channels; c++)
-                        to[c] = at[i].weight[0] * a[c] + at[i].weight[1] * a[channels + c] + at[i].weight[2] * b[c] +
-                                at[i].weight[3] * b[channels + c];
-                }
+    float found[3][BLOCK][channels];
+    Corners at[BLOCK];
+    for (int level = 0; level < levels; level++) {
+        int side = sides[level];
+        for (int plane = 0; plane < 3; plane++) {
+            for (int i = 0; i < count; i++) {
+                at[i] = corners(where + 3 * (begin + i), plane, side);
+                __builtin_prefetch(grids[level] + at[i].entry * channels);
+                __builtin_prefetch(grids[level] + (at[i].entry + side) * channels);
             }
             for (int i = 0; i < count; i++) {
-                i64 row = (begin + i) * levels + level;
-                float *to = out + row * channels, *kept = factors + row * 3 * channels;
+                const float *a = grids[level] + at[i].entry * channels, *b = a + (i64)side * channels;
+                float *to = found[plane][i];
 #pragma omp simd
-                for (int c = 0; c < channels; c++) to[c] = found[0][i][c] * found[1][i][c] * found[2][i][c];
-                if (factors)
-                    for (int plane = 0; plane < 3; plane++)
-                        memcpy(kept + plane * channels, found[plane][i], sizeof(float) * channels);
+                for (int c = 0; c < channels; c++)
+                    to[c] = at[i].weight[0] * a[c] + at[i].weight[1] * a[channels + c] + at[i].weight[2] * b[c] +
+                            at[i].weight[3] * b[channels + c];
             }
         }
-    }
-}
-
-INLINE void planes_backward_fixed(const int channels, i64 points, const float *restrict where, int levels,
-                                  const int *restrict sides, const float *restrict factors,
-                                  const float *restrict gradient, float *const *restrict into) {
-#pragma omp parallel for schedule(dynamic)
-    for (int task = 3 * levels - 1; task >= 0; task--) { /* the finest, which take longest, first */
-        int level = task / 3, plane = task % 3, side = sides[level];
-        int other = (plane + 1) % 3 * channels, third = (plane + 2) % 3 * channels;
-        for (i64 i = 0; i < points; i++) {
-            Corners at = corners(where + 3 * i, plane, side);
-            float *a = into[level] + at.entry * channels, *b = a + (i64)side * channels;
-            const float *own = gradient + (i * levels + level) * channels;
-            const float *rest = factors + (i * levels + level) * 3 * channels;
-            float share[channels];
+        for (int i = 0; i < count; i++) {
+            i64 row = (begin + i) * levels + level;
+            float *to = out + row * channels;
 #pragma omp simd
-            for (int c = 0; c < channels; c++) share[c] = own[c] * rest[other + c] * rest[third + c];
-#pragma omp simd
-            for (int c = 0; c < channels; c++) a[c] += at.weight[0] * share[c];
-#pragma omp simd
-            for (int c = 0; c < channels; c++) a[channels + c] += at.weight[1] * share[c];
-#pragma omp simd
-            for (int c = 0; c < channels; c++) b[c] += at.weight[2] * share[c];
-#pragma omp simd
-            for (int c = 0; c < channels; c++) b[channels + c] += at.weight[3] * share[c];
+            for (int c = 0; c < channels; c++) to[c] = found[0][i][c] * found[1][i][c] * found[2][i][c];
+            for (int plane = 0; factors && plane < 3; plane++)
+                memcpy(factors + (row * 3 + plane) * channels, found[plane][i], sizeof(float) * channels);
         }
     }
 }
 
-/* grids[level] is [3, side, side, channels]; factors is [points, levels, 3, channels] or NULL;
-   out is [points, levels, channels]. The channel counts that the methods use get loops of their own. */
-void planes_forward(int channels, i64 points, const float *where, int levels, const int *sides,
+INLINE void planes_backward_plane(const int channels, int level, int plane, i64 points, const float *restrict where,
+                                  int levels, int side, const float *restrict factors,
+                                  const float *restrict gradient, float *restrict into) {
+    int other = (plane + 1) % 3 * channels, third = (plane + 2) % 3 * channels;
+    for (i64 i = 0; i < points; i++) {
+        Corners at = corners(where + 3 * i, plane, side);
+        float *a = into + at.entry * channels, *b = a + (i64)side * channels;
+        const float *own = gradient + (i * levels + level) * channels;
+        const float *rest = factors + (i * levels + level) * 3 * channels;
+        float share[channels];
+#pragma omp simd
+        for (int c = 0; c < channels; c++) share[c] = own[c] * rest[other + c] * rest[third + c];
+#pragma omp simd
+        for (int c = 0; c < channels; c++) a[c] += at.weight[0] * share[c];
+#pragma omp simd
+        for (int c = 0; c < channels; c++) a[channels + c] += at.weight[1] * share[c];
+#pragma omp simd
+        for (int c = 0; c < channels; c++) b[c] += at.weight[2] * share[c];
+#pragma omp simd
+        for (int c = 0; c < channels; c++) b[channels + c] += at.weight[3] * share[c];
+    }
+}
+
+/* factors is [points, levels, 3, channels] or NULL, out is [points, levels, channels]. */
+void planes_forward(int threads, int channels, i64 points, const float *where, int levels, const int *sides,
                     const float *const *grids, float *factors, float *out) {
-    if (channels == 8)
-        planes_forward_fixed(8, points, where, levels, sides, grids, factors, out);
-    else if (channels == 16)
-        planes_forward_fixed(16, points, where, levels, sides, grids, factors, out);
-    else
-        planes_forward_fixed(channels, points, where, levels, sides, grids, factors, out);
+#pragma omp parallel for schedule(static) num_threads(threads)
+    for (i64 begin = 0; begin < points; begin += BLOCK) {
+        int count = block_size(points, begin);
+        if (channels == 8)
+            planes_forward_block(8, begin, count, where, levels, sides, grids, factors, out);
+        else if (channels == 16)
+            planes_forward_block(16, begin, count, where, levels, sides, grids, factors, out);
+        else
+            planes_forward_block(channels, begin, count, where, levels, sides, grids, factors, out);
+    }
 }
 
-void planes_backward(int channels, i64 points, const float *where, int levels, const int *sides, const float *factors,
-                     const float *gradient, float *const *into) {
-    if (channels == 8)
-        planes_backward_fixed(8, points, where, levels, sides, factors, gradient, into);
-    else if (channels == 16)
-        planes_backward_fixed(16, points, where, levels, sides, factors, gradient, into);
-    else
-        planes_backward_fixed(channels, points, where, levels, sides, factors, gradient, into);
+void planes_backward(int threads, int channels, i64 points, const float *where, int levels, const int *sides,
+                     const float *factors, const float *gradient, float *const *into) {
+#pragma omp parallel for schedule(dynamic) num_threads(threads)
+    for (int task = 3 * levels - 1; task >= 0; task--) { /* the finest, which take longest, first */
+        int level = task / 3, plane = task % 3, side = sides[level];
+        float *to = into[level];
+        if (channels == 8)
+            planes_backward_plane(8, level, plane, points, where, levels, side, factors, gradient, to);
+        else if (channels == 16)
+            planes_backward_plane(16, level, plane, points, where, levels, side, factors, gradient, to);
+        else
+            planes_backward_plane(channels, level, plane, points, where, levels, side, factors, gradient, to);
+    }
 }
 
-/* ---- Hash grids (Instant-NGP, arXiv 2201.05989, section 3) ---- */
+/* ---- Hash grids (Instant-NGP, arXiv 2201.05989, section 3): tables[level] is [entries, channels] ---- */
 
 typedef struct {
     uint32_t row[8];
@@ -171,86 +166,88 @@ INLINE Cell hash_cell(const float *point, int side, uint32_t entries) {
     return cell;
 }
 
-/* tables[level] is [entries, channels]; out is [points, levels, channels]. The rows of several points are asked for
-   before the first is read, because most of them are not in the processor's cache. */
-INLINE void hash_forward_fixed(const int channels, i64 points, const float *restrict where, int levels,
-                               const int *restrict sides, const int *restrict entries,
-                               const float *const *restrict tables, float *restrict out) {
-#pragma omp parallel for schedule(static)
-    for (i64 begin = 0; begin < points; begin += BLOCK) {
-        int count = points - begin < BLOCK ? (int)(points - begin) : BLOCK;
-        Cell cells[BLOCK];
-        for (int level = 0; level < levels; level++) {
-            for (int i = 0; i < count; i++) {
-                cells[i] = hash_cell(where + 3 * (begin + i), sides[level], (uint32_t)entries[level]);
-                for (int corner = 0; corner < 8; corner++)
-                    __builtin_prefetch(tables[level] + (i64)cells[i].row[corner] * channels);
-            }
-            for (int i = 0; i < count; i++) {
-                float sum[channels];
-                for (int c = 0; c < channels; c++) sum[c] = 0.0f;
-                for (int corner = 0; corner < 8; corner++) {
-                    const float *from = tables[level] + (i64)cells[i].row[corner] * channels;
+/* The rows of all points are asked for before the first is read: most of them are not in the processor's cache. */
+INLINE void hash_forward_block(const int channels, i64 begin, int count, const float *restrict where, int level,
+                               int levels, int side, uint32_t entries, const float *restrict table,
+                               float *restrict out) {
+    Cell cells[BLOCK];
+    for (int i = 0; i < count; i++) {
+        cells[i] = hash_cell(where + 3 * (begin + i), side, entries);
+        for (int corner = 0; corner < 8; corner++) __builtin_prefetch(table + (i64)cells[i].row[corner] * channels);
+    }
+    for (int i = 0; i < count; i++) {
+        float sum[channels];
+        for (int c = 0; c < channels; c++) sum[c] = 0.0f;
+        for (int corner = 0; corner < 8; corner++) {
+            const float *from = table + (i64)cells[i].row[corner] * channels;
 #pragma omp simd
-                    for (int c = 0; c < channels; c++) sum[c] += cells[i].weight[corner] * from[c];
-                }
-                memcpy(out + ((begin + i) * levels + level) * channels, sum, sizeof(float) * channels);
-            }
+            for (int c = 0; c < channels; c++) sum[c] += cells[i].weight[corner] * from[c];
+        }
+        memcpy(out + ((begin + i) * levels + level) * channels, sum, sizeof(float) * channels);
+    }
+}
+
+/* Adds to the rows from `first` to before `last` alone. */
+INLINE void hash_backward_block(const int channels, i64 begin, int count, const float *restrict where, int level,
+                                int levels, int side, uint32_t entries, i64 first, i64 last,
+                                const float *restrict gradient, float *restrict into) {
+    Cell cells[BLOCK];
+    for (int i = 0; i < count; i++) {
+        cells[i] = hash_cell(where + 3 * (begin + i), side, entries);
+        for (int corner = 0; corner < 8; corner++)
+            if (cells[i].row[corner] >= first && cells[i].row[corner] < last)
+                __builtin_prefetch(into + (i64)cells[i].row[corner] * channels, 1);
+    }
+    for (int i = 0; i < count; i++) {
+        const float *own = gradient + ((begin + i) * levels + level) * channels;
+        for (int corner = 0; corner < 8; corner++) {
+            if (cells[i].row[corner] < first || cells[i].row[corner] >= last) continue;
+            float *to = into + (i64)cells[i].row[corner] * channels;
+#pragma omp simd
+            for (int c = 0; c < channels; c++) to[c] += cells[i].weight[corner] * own[c];
         }
     }
 }
 
-INLINE void hash_backward_fixed(const int channels, i64 points, const float *restrict where, int levels,
-                                const int *restrict sides, const int *restrict entries,
-                                const float *restrict gradient, float *const *restrict into) {
-    int parts = threads();
-#pragma omp parallel for schedule(static)
-    for (int part = 0; part < parts; part++) { /* each thread owns a part of the entries */
-        Cell cells[BLOCK];
+/* out is [points, levels, channels]. */
+void hash_forward(int threads, int channels, i64 points, const float *where, int levels, const int *sides,
+                  const int *entries, const float *const *tables, float *out) {
+#pragma omp parallel for schedule(static) num_threads(threads)
+    for (i64 begin = 0; begin < points; begin += BLOCK)
         for (int level = 0; level < levels; level++) {
-            i64 first = (i64)entries[level] * part / parts, last = (i64)entries[level] * (part + 1) / parts;
+            int count = block_size(points, begin), side = sides[level];
+            uint32_t rows = (uint32_t)entries[level];
+            if (channels == 4)
+                hash_forward_block(4, begin, count, where, level, levels, side, rows, tables[level], out);
+            else
+                hash_forward_block(channels, begin, count, where, level, levels, side, rows, tables[level], out);
+        }
+}
+
+void hash_backward(int threads, int channels, i64 points, const float *where, int levels, const int *sides,
+                   const int *entries, const float *gradient, float *const *into) {
+#pragma omp parallel for schedule(static) num_threads(threads)
+    for (int part = 0; part < threads; part++) /* each thread owns a part of the entries */
+        for (int level = 0; level < levels; level++) {
+            int side = sides[level];
+            uint32_t rows = (uint32_t)entries[level];
+            i64 first = (i64)rows * part / threads, last = (i64)rows * (part + 1) / threads;
+            float *to = into[level];
             for (i64 begin = 0; begin < points; begin += BLOCK) {
-                int count = points - begin < BLOCK ? (int)(points - begin) : BLOCK;
-                for (int i = 0; i < count; i++) {
-                    cells[i] = hash_cell(where + 3 * (begin + i), sides[level], (uint32_t)entries[level]);
-                    for (int corner = 0; corner < 8; corner++)
-                        __builtin_prefetch(into[level] + (i64)cells[i].row[corner] * channels, 1);
-                }
-                for (int i = 0; i < count; i++) {
-                    const float *own = gradient + ((begin + i) * levels + level) * channels;
-                    for (int corner = 0; corner < 8; corner++) {
-                        if (cells[i].row[corner] < first || cells[i].row[corner] >= last) continue;
-                        float *to = into[level] + (i64)cells[i].row[corner] * channels;
-#pragma omp simd
-                        for (int c = 0; c < channels; c++) to[c] += cells[i].weight[corner] * own[c];
-                    }
-                }
+                int count = block_size(points, begin);
+                if (channels == 4)
+                    hash_backward_block(4, begin, count, where, level, levels, side, rows, first, last, gradient, to);
+                else
+                    hash_backward_block(channels, begin, count, where, level, levels, side, rows, first, last,
+                                        gradient, to);
             }
         }
-    }
 }
 
-void hash_forward(int channels, i64 points, const float *where, int levels, const int *sides, const int *entries,
-                  const float *const *tables, float *out) {
-    if (channels == 4)
-        hash_forward_fixed(4, points, where, levels, sides, entries, tables, out);
-    else
-        hash_forward_fixed(channels, points, where, levels, sides, entries, tables, out);
-}
+/* ---- Contraction of all space into [-1, 1]^3: [-1, 1]^3 keeps its shape and fills [-0.5, 0.5]^3 ---- */
 
-void hash_backward(int channels, i64 points, const float *where, int levels, const int *sides, const int *entries,
-                   const float *gradient, float *const *into) {
-    if (channels == 4)
-        hash_backward_fixed(4, points, where, levels, sides, entries, gradient, into);
-    else
-        hash_backward_fixed(channels, points, where, levels, sides, entries, gradient, into);
-}
-
-/* ---- Contraction ---- */
-
-/* All of space into [-1, 1]^3: the cube [-1, 1]^3 keeps its shape and fills [-0.5, 0.5]^3. */
-void contract(i64 points, const float *restrict where, float *restrict out) {
-#pragma omp parallel for schedule(static)
+void contract(int threads, i64 points, const float *restrict where, float *restrict out) {
+#pragma omp parallel for schedule(static) num_threads(threads)
     for (i64 i = 0; i < points; i++) {
         float radius = 1.0f;
         for (int axis = 0; axis < 3; axis++) {
@@ -262,11 +259,10 @@ void contract(i64 points, const float *restrict where, float *restrict out) {
     }
 }
 
-/* ---- A dense grid of single numbers ---- */
+/* ---- A dense grid of single numbers: [side, side, side], z first ---- */
 
-/* grid is [side, side, side], z first; out is [points]. */
-void dense_forward(i64 points, const float *where, int side, const float *grid, float *out) {
-#pragma omp parallel for schedule(static)
+void dense_forward(int threads, i64 points, const float *where, int side, const float *grid, float *out) {
+#pragma omp parallel for schedule(static) num_threads(threads)
     for (i64 i = 0; i < points; i++) {
         Place x = place(where[3 * i], side), y = place(where[3 * i + 1], side), z = place(where[3 * i + 2], side);
         const float *at = grid + (z.low * side + y.low) * side + x.low;
@@ -280,18 +276,17 @@ void dense_forward(i64 points, const float *where, int side, const float *grid, 
     }
 }
 
-void dense_backward(i64 points, const float *where, int side, const float *gradient, float *into) {
-    int parts = threads();
-#pragma omp parallel for schedule(static)
-    for (int part = 0; part < parts; part++) { /* each thread owns some layers of z */
-        i64 begin = (i64)side * part / parts, end = (i64)side * (part + 1) / parts;
+void dense_backward(int threads, i64 points, const float *where, int side, const float *gradient, float *into) {
+#pragma omp parallel for schedule(static) num_threads(threads)
+    for (int part = 0; part < threads; part++) { /* each thread owns some layers of z */
+        i64 first = (i64)side * part / threads, last = (i64)side * (part + 1) / threads;
         for (i64 i = 0; i < points; i++) {
             Place z = place(where[3 * i + 2], side);
-            if (z.low + 1 < begin || z.low >= end) continue;
+            if (z.low + 1 < first || z.low >= last) continue;
             Place x = place(where[3 * i], side), y = place(where[3 * i + 1], side);
             for (int corner = 0; corner < 4; corner++) {
                 i64 layer = z.low + (corner >> 1), row = y.low + (corner & 1);
-                if (layer < begin || layer >= end) continue;
+                if (layer < first || layer >= last) continue;
                 float share = gradient[i] * (corner >> 1 ? z.part : 1.0f - z.part);
                 share *= corner & 1 ? y.part : 1.0f - y.part;
                 float *to = into + (layer * side + row) * side + x.low;

@@ -5,20 +5,21 @@ Only the entries get gradients, points do not. Each function equals the PyTorch 
 
 import ctypes
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from ovs3d.native.library import library
 
 
 def supported(points: Tensor, grids: Sequence[Tensor]) -> bool:
-    """Whether the kernels can do a look-up: on a CPU with a compiler, in float32, without a gradient of the points."""
-    tensors = (points, *grids)
-    plain = all(each.is_cpu and each.dtype == torch.float32 for each in tensors) and not points.requires_grad
-    blended = all(grid.shape[1] > 1 for grid in grids)  # A side of one entry has no next one to blend with.
-    return plain and blended and library() is not None
+    """Whether the kernels can do a look-up: on a CPU, in float32, without a gradient of the points, and compiled."""
+    fits = all(each.is_cpu and each.dtype == torch.float32 for each in (points, *grids))
+    plain = not points.requires_grad and all(grid.is_contiguous() for grid in grids)
+    return fits and plain and library() is not None
 
 
 def pointer(values: Tensor | None) -> ctypes.c_void_p:
@@ -37,13 +38,13 @@ def integers(values: Sequence[int]) -> ctypes.Array:
     return (ctypes.c_int * len(values))(*values)
 
 
-def call(name: str, *arguments: object) -> None:
-    """Calls a kernel."""
-    getattr(library(), name)(*arguments)
+def call(name: str, *arguments: Any) -> None:
+    """Calls a kernel, on as many threads as PyTorch uses."""
+    getattr(library(), name)(torch.get_num_threads(), *arguments)
 
 
 def contracted(points: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
-    """What `rendering.contract` computes, in one pass over memory."""
+    """What `rendering.contract` computes of finite points, in one pass over memory."""
     points = points.contiguous()
     out = torch.empty_like(points)
     call("contract", ctypes.c_int64(points.numel() // 3), pointer(points), pointer(out))
@@ -58,7 +59,8 @@ class PlaneProduct(torch.autograd.Function):
         """From `points` [n, 3], whether a backward pass may follow, and planes [3, side, side, channels] per level."""
         points, (count, levels, channels) = points.contiguous(), (len(points), len(grids), grids[0].shape[-1])
         out = points.new_empty(count, levels * channels)
-        factors = points.new_empty(count, levels, 3, channels) if training else None
+        wanted = training and any(ctx.needs_input_grad)
+        factors = points.new_empty(count, levels, 3, channels) if wanted else None
         sides = integers([grid.shape[1] for grid in grids])
         call("planes_forward", channels, ctypes.c_int64(count), pointer(points), levels, sides, pointers(grids),
              pointer(factors), pointer(out))  # fmt: skip
@@ -67,9 +69,12 @@ class PlaneProduct(torch.autograd.Function):
         return out
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, *gradients):
         """Gradients of the planes."""
         points, factors = ctx.saved_tensors
+        if factors is None:
+            raise RuntimeError("The planes were looked up as not for training; there is no backward pass.")
         into = [points.new_zeros(shape) for shape in ctx.shapes]
         sides = integers([shape[1] for shape in ctx.shapes])
         gradient = gradients[0].contiguous()
@@ -93,6 +98,7 @@ class HashLookUp(torch.autograd.Function):
         return out
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, *gradients):
         """Gradients of the tables."""
         (points,) = ctx.saved_tensors
@@ -118,6 +124,7 @@ class DenseLookUp(torch.autograd.Function):
         return out
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, *gradients):
         """Gradient of the grid."""
         (points,) = ctx.saved_tensors

@@ -28,7 +28,7 @@ from ovs3d.teachers.store import FeatureStore, read_view
 
 
 def default_cache_root() -> Path:
-    """The folder of all feature caches: `features` under `$OVS3D_CACHE`, or else under `~/.cache/ovs3d`."""
+    """The folder of all feature caches: `features` in the `user_cache`."""
     return user_cache() / "features"
 
 

@@ -56,3 +56,8 @@ def test_every_plane_gets_gradient() -> None:
     planes(2.0 * torch.rand(200, 3) - 1.0).sum().backward()
     gradient = planes.grids[0].grad
     assert gradient is not None and (gradient.abs().sum(dim=(1, 2, 3)) > 0).all()
+
+
+def test_a_side_of_one_entry_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least 2 entries"):
+        Planes((8, 1), 4)

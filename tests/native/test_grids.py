@@ -10,10 +10,10 @@ from ovs3d.field.hashgrid import HashGrid, look_up
 from ovs3d.field.planes import Planes, plane_product
 from ovs3d.field.radiance import trilinear
 from ovs3d.native.grids import DenseLookUp, HashLookUp, PlaneProduct, contracted, supported
-from ovs3d.native.library import library
+from ovs3d.native.library import find_compiler, library
 from ovs3d.rendering import contract
 
-pytestmark = pytest.mark.skipif(library() is None, reason="no C compiler")
+pytestmark = pytest.mark.skipif(find_compiler() is None, reason="no C compiler")
 
 LookUp = Callable[[Tensor], Tensor]
 
@@ -24,6 +24,10 @@ def points() -> Tensor:
     generator = torch.Generator().manual_seed(0)
     corners = torch.cartesian_prod(*[torch.tensor([-1.0, 0.0, 1.0])] * 3)
     return torch.cat([3.0 * torch.rand(200, 3, generator=generator) - 1.5, corners])
+
+
+def test_compiler_at_hand_compiles_the_kernels() -> None:
+    assert library() is not None
 
 
 def with_gradient(look_up: LookUp, points: Tensor, entries: Sequence[Tensor]) -> tuple[Tensor, ...]:
@@ -46,7 +50,7 @@ def test_planes(points: Tensor, channels: int) -> None:
     )
 
 
-@pytest.mark.parametrize("channels", [2, 4])
+@pytest.mark.parametrize("channels", [1, 2, 4])
 def test_hash_grid(points: Tensor, channels: int) -> None:
     grid = HashGrid((3, 8, 50), channels, 9)  # The first level is dense, the others are hashed.
     tables, sides = list(grid.tables), grid.resolutions
@@ -109,4 +113,14 @@ def test_what_the_kernels_cannot_do_is_left_to_pytorch() -> None:
     assert supported(points, [entries])
     assert not supported(points.double(), [entries.double()])
     assert not supported(points.clone().requires_grad_(), [entries])
-    assert not supported(points, [torch.zeros(3, 1, 1, 8)])
+    assert not supported(points, [entries.transpose(0, 2)])
+
+
+def test_backward_passes_that_would_be_wrong_are_refused(points: Tensor) -> None:
+    grids = list(Planes((6,), 8).grids)
+    with pytest.raises(RuntimeError, match="not for training"):
+        PlaneProduct.apply(points, False, *grids).sum().backward()
+    found = PlaneProduct.apply(points, True, *grids)
+    (first,) = torch.autograd.grad(found.square().sum(), grids, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        first.sum().backward()
