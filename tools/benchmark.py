@@ -12,6 +12,7 @@ from nerfstudio.utils.rich_utils import CONSOLE
 
 from ovs3d.evaluation.results import ResultRow, results_table, write_results
 from tools.benchmarks.features import features
+from tools.benchmarks.rendering import video
 from tools.benchmarks.stage2 import stage2
 from tools.benchmarks.startup import startup
 from tools.benchmarks.training import kernels, throughput, time_to_psnr
@@ -28,7 +29,7 @@ class Benchmark:
     repetitions: int = 5
     """Turns of every comparison."""
     only: tuple[str, ...] = ()
-    """Groups of rows to measure: startup, throughput, kernels, stage2, features, time-to-psnr; all by default."""
+    """Groups of rows to measure, for example startup or throughput; all by default. An unknown one lists them."""
     out: Path = Path("docs/results/benchmarks.json")
     """The rows."""
 
@@ -51,6 +52,7 @@ class Benchmark:
             "kernels": lambda: kernels(data, max_side, self.repetitions),
             "stage2": lambda: stage2(self.repetitions),
             "features": lambda: features(self.repetitions),
+            "video": lambda: video(self.room, self.repetitions),
             "time-to-psnr": lambda: time_to_psnr(self.room),
         }
 
