@@ -70,7 +70,7 @@ class PlaneProduct(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, *gradients):
+    def backward(ctx, *gradients):  # pyright: ignore[reportIncompatibleMethodOverride]
         """Gradients of the planes."""
         points, factors = ctx.saved_tensors
         if factors is None:
@@ -99,7 +99,7 @@ class HashLookUp(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, *gradients):
+    def backward(ctx, *gradients):  # pyright: ignore[reportIncompatibleMethodOverride]
         """Gradients of the tables."""
         (points,) = ctx.saved_tensors
         into = [points.new_zeros(shape) for shape in ctx.shapes]
@@ -125,7 +125,7 @@ class DenseLookUp(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, *gradients):
+    def backward(ctx, *gradients):  # pyright: ignore[reportIncompatibleMethodOverride]
         """Gradient of the grid."""
         (points,) = ctx.saved_tensors
         into = points.new_zeros(ctx.shape)
