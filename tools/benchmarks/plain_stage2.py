@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ovs3d.field.semantic import RaySemantics
+from ovs3d.field.semantic import RaySemantics, head
 from ovs3d.rendering import render_weights
 
 SAMPLES = 222
@@ -47,12 +47,7 @@ class PlainField(nn.Module):
         self.basis = nn.Linear(3 * 48, 27, bias=False)
         self.votes = FactorisedVolume(side, 16)
         self.vote_layer = nn.Linear(3 * 16, scales)
-        self.feature_head = nn.Sequential(
-            nn.Linear(27, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, dim)
-        )
-        self.patch_head = nn.Sequential(
-            nn.Linear(27, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, patch_dim)
-        )
+        self.feature_head, self.patch_head = head(27, hidden, dim), head(27, hidden, patch_dim)
         with torch.no_grad():  # One component is the cube, the others are nothing: random numbers have no surface.
             inside = (torch.linspace(-1.0, 1.0, side).abs() < SOLID).float()
             self.density.planes.zero_()[0, 0] = inside[:, None] * inside

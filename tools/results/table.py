@@ -52,6 +52,8 @@ class MainTable:
             yield self.over_seeds(f"family scene {scene}, mIoU", [run.miou for run in runs])
             yield self.over_seeds(f"family scene {scene}, 2D baseline mIoU", [run.best_2d for run in runs])
         by_seed = [[self.runs[Job(scene, seed)] for scene in self.family] for seed in self.seeds]
+        yield self.over_seeds("family, mean PSNR", [mean(run.psnr for run in runs) for runs in by_seed], None, "dB")
+        yield self.over_seeds("family, mean 2D baseline mIoU", [mean(r.best_2d for r in runs) for runs in by_seed])
         yield self.over_seeds("family, mean mIoU", [mean(run.miou for run in runs) for runs in by_seed], 0.75)
         yield self.over_seeds("family, mean cut of the 2D error", [mean(r.cut for r in runs) for runs in by_seed], 0.40)
 
@@ -71,9 +73,8 @@ class MainTable:
 
     def over_seeds(self, name: str, values: list[float], target: float | None = None, unit: str = "") -> ResultRow:
         """Mean and spread over training seeds."""
-        return ResultRow(
-            name, mean(values), target, unit, True, spread(values), self.seeds[: len(values)], COMMAND
-        )  # fmt: skip
+        seeds = self.seeds[: len(values)]
+        return ResultRow(name, mean(values), target, unit, True, spread(values), seeds, COMMAND)
 
 
 def spread(values: list[float]) -> float | None:
