@@ -10,12 +10,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ovs3d.relevancy import full_precision, unit
+from ovs3d.relevancy import full_precision, inverse_length, unit, zero_unless
 
 # Stands in for log 0: exp of it is exactly zero in float32 and float64, yet zero times it is zero and not NaN.
 LOG_ZERO = -1e4
 # The smallest probability whose logarithm is taken; p log p is far below rounding there.
 SMALLEST = 1e-30
+PAIRS_AT_A_TIME = 4096
 
 
 def _mean_over_valid(values: Float[Tensor, " rays"], valid: Bool[Tensor, " rays"]) -> Float[Tensor, ""]:
@@ -35,8 +36,8 @@ def feature_loss(
         target: `relevancy.select_features`; its gradient flows on to the selection.
         valid: rays with at least one valid scale.
     """
-    mask = valid[:, None]
-    cosine = torch.linalg.vecdot(unit(torch.where(mask, rendered, 0.0)), unit(torch.where(mask, target, 0.0)))
+    rendered, target = zero_unless(valid, rendered), zero_unless(valid, target)
+    cosine = torch.linalg.vecdot(rendered, target) * inverse_length(rendered) * inverse_length(target)
     return _mean_over_valid(1.0 - cosine, valid)
 
 
@@ -105,6 +106,15 @@ def _entropy(probabilities: Float[Tensor, "*n classes"]) -> Float[Tensor, "*n"]:
     return -(probabilities * probabilities.clamp_min(SMALLEST).log()).sum(dim=-1)
 
 
+def _cosines(
+    directions: Float[Tensor, "rows dim"], first: Int[Tensor, " pairs"], second: Int[Tensor, " pairs"]
+) -> Float[Tensor, " pairs"]:
+    """Dot products of pairs of rows; few at a time, so that the rows stay in the processor's cache."""
+    pairs = zip(first.split(PAIRS_AT_A_TIME), second.split(PAIRS_AT_A_TIME), strict=True)
+    parts = [torch.linalg.vecdot(directions.index_select(0, i), directions.index_select(0, j)) for i, j in pairs]
+    return torch.cat(parts)
+
+
 @full_precision
 def fda_loss(
     log_probs: Float[Tensor, "patches tokens classes"],
@@ -139,7 +149,7 @@ def fda_loss(
     first, second = (pairs + start_of_patch).reshape(-1, 2).unbind(dim=-1)
     with torch.no_grad():
         directions, in_use = unit(dino).flatten(0, 1), valid.flatten()
-        cosine = torch.linalg.vecdot(directions.index_select(0, first), directions.index_select(0, second))
+        cosine = _cosines(directions, first, second)
         corr = torch.where(in_use[first] & in_use[second], cosine - shift, 0.0)
     probs = torch.where(valid[..., None], log_probs, 0.0).flatten(0, 1).exp()
     entropy = _entropy(probs)

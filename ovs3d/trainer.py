@@ -10,6 +10,7 @@ from nerfstudio.utils.rich_utils import CONSOLE
 
 from ovs3d.errors import UserError
 from ovs3d.field.backbones import check_backbone
+from ovs3d.native.memory import keep_freed_memory
 from ovs3d.pipeline import OVS3DPipeline, OVS3DPipelineConfig
 from ovs3d.schedulers import StageSchedulerConfig
 
@@ -120,6 +121,7 @@ class OVS3DTrainer(Trainer):
 
     def train(self) -> None:
         """Trains to `max_num_iterations` in all, resumed or not."""
+        keep_freed_memory()
         total = self.config.max_num_iterations
         self.config.max_num_iterations = total - self._start_step
         try:

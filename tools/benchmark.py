@@ -12,6 +12,7 @@ from nerfstudio.utils.rich_utils import CONSOLE
 
 from ovs3d.evaluation.results import ResultRow, results_table, write_results
 from tools.benchmarks.features import features
+from tools.benchmarks.floor import stage2_floor
 from tools.benchmarks.rendering import video
 from tools.benchmarks.stage2 import stage2
 from tools.benchmarks.startup import startup
@@ -51,6 +52,7 @@ class Benchmark:
             "throughput": lambda: throughput(data, max_side, self.repetitions),
             "kernels": lambda: kernels(data, max_side, self.repetitions),
             "stage2": lambda: stage2(self.repetitions),
+            "floor": lambda: stage2_floor(self.repetitions),
             "features": lambda: features(self.repetitions),
             "video": lambda: video(self.room, self.repetitions),
             "time-to-psnr": lambda: time_to_psnr(self.room),

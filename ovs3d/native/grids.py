@@ -5,13 +5,13 @@ Only the entries get gradients, points do not. Each function equals the PyTorch 
 
 import ctypes
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from ovs3d.native.calls import call, integers, pointer, pointers
 from ovs3d.native.library import library
 
 
@@ -20,27 +20,6 @@ def supported(points: Tensor, grids: Sequence[Tensor]) -> bool:
     fits = all(each.is_cpu and each.dtype == torch.float32 for each in (points, *grids))
     plain = not points.requires_grad and all(grid.is_contiguous() for grid in grids)
     return fits and plain and library() is not None
-
-
-def pointer(values: Tensor | None) -> ctypes.c_void_p:
-    """Address of a contiguous tensor."""
-    assert values is None or values.is_contiguous()
-    return ctypes.c_void_p(None if values is None else values.data_ptr())
-
-
-def pointers(values: Sequence[Tensor]) -> ctypes.Array:
-    """Addresses of contiguous tensors."""
-    return (ctypes.c_void_p * len(values))(*(pointer(each).value for each in values))
-
-
-def integers(values: Sequence[int]) -> ctypes.Array:
-    """A C array of ints."""
-    return (ctypes.c_int * len(values))(*values)
-
-
-def call(name: str, *arguments: Any) -> None:
-    """Calls a kernel, on as many threads as PyTorch uses."""
-    getattr(library(), name)(torch.get_num_threads(), *arguments)
 
 
 def contracted(points: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:

@@ -1,4 +1,4 @@
-"""Compiles `grids.c` on first use, for the processor at hand, and loads it."""
+"""Compiles the kernels on first use, for the processor at hand, and loads it."""
 
 import ctypes
 import hashlib
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ovs3d.cache import user_cache
 
-SOURCE = Path(__file__).with_name("grids.c")
+SOURCES = tuple(sorted(Path(__file__).parent.glob("*.c")))
 FLAGS = ("-std=gnu11", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fopenmp", "-shared", "-fPIC")
 COST = "On a CPU, training will take about twice as long as it need"
 
@@ -50,15 +50,15 @@ def _reason(error: Exception) -> str:
 
 def _compiled(compiler: str) -> Path:
     """Path of the shared library, compiled unless it lies in the cache."""
-    key = hashlib.sha256(SOURCE.read_bytes())
+    key = hashlib.sha256(b"".join(source.read_bytes() for source in SOURCES))
     for part in (*FLAGS, compiler, platform.platform(), _processor()):
         key.update(part.encode())
-    path = user_cache() / "native" / f"grids-{key.hexdigest()[:16]}.so"
+    path = user_cache() / "native" / f"kernels-{key.hexdigest()[:16]}.so"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             built = Path(folder) / path.name
-            command = [compiler, *FLAGS, str(SOURCE), "-o", str(built)]
+            command = [compiler, *FLAGS, *map(str, SOURCES), "-lm", "-o", str(built)]
             subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
             built.replace(path)  # In one step: several processes may compile at a time.
     return path

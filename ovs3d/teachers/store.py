@@ -9,6 +9,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ovs3d.errors import UserError
+from ovs3d.native.features import look_up
+from ovs3d.native.library import library
 from ovs3d.teachers.base import FeatureMeta, unit_or_zero
 
 MAX_OPEN_VIEWS = 256
@@ -62,23 +64,52 @@ class FeatureStore:
         Returns:
             Unit-length float32 features, zero where no valid cell is within reach, and whether they are valid.
         """
-        order = views.cpu().argsort(stable=True)
-        found, counts = views.cpu()[order].unique_consecutive(return_counts=True)
-        sizes = torch.tensor([self.size(index) for index in found.tolist()]).view(-1, 2).long()
-        corners, weights = bilinear_cells(uv.detach().float().cpu()[order], sizes.repeat_interleave(counts, dim=0))
-        scales, dim = len(self.meta.levels), self.meta.dim
+        asked, places = views.cpu(), uv.detach().float().cpu().contiguous()
+        order = asked.argsort(stable=True)
+        features = torch.empty(len(order), len(self.meta.levels), self.meta.dim)
+        valid = torch.empty(features.shape[:2], dtype=torch.bool)
+        fill = self._fill if library() is None else self._fill_compiled
+        fill(order, asked[order], places, features, valid)
+        return features.to(uv.device), valid.to(uv.device)
+
+    def _fill_compiled(
+        self,
+        order: Int[Tensor, "rays"],
+        views: Int[Tensor, "rays"],
+        uv: Float[Tensor, "rays 2"],
+        features: Float[Tensor, "rays scales dim"],
+        valid: Bool[Tensor, "rays scales"],
+    ) -> None:
+        """Looks up rays in `order`, that of their `views`, by the kernel, with a limited number of views open."""
+        found, index = views.unique_consecutive(return_inverse=True)
+        for first in range(0, len(found), MAX_OPEN_VIEWS):
+            opened = [self.view(view) for view in found[first : first + MAX_OPEN_VIEWS].tolist()]
+            part = slice(*torch.searchsorted(index, torch.tensor([first, first + len(opened)])).tolist())
+            look_up(opened, order[part], index[part] - first, uv, self.meta.normalised, features, valid)
+
+    def _fill(
+        self,
+        order: Int[Tensor, "rays"],
+        views: Int[Tensor, "rays"],
+        uv: Float[Tensor, "rays 2"],
+        features: Float[Tensor, "rays scales dim"],
+        valid: Bool[Tensor, "rays scales"],
+    ) -> None:
+        """The same in PyTorch."""
+        found, counts = views.unique_consecutive(return_counts=True)
+        sizes = torch.tensor([self.size(view) for view in found.tolist()]).view(-1, 2).long()
+        corners, weights = bilinear_cells(uv[order], sizes.repeat_interleave(counts, dim=0))
+        _, scales, dim = features.shape
         stored = np.empty((scales, len(order), 4, dim), np.float16)
         start = 0
-        for index, count in zip(found.tolist(), counts.tolist(), strict=True):
+        for view, count in zip(found.tolist(), counts.tolist(), strict=True):
             rays = slice(start, start + count)
-            stored[:, rays] = self.view(index).reshape(scales, -1, dim)[:, corners[rays].numpy()]
+            stored[:, rays] = self.view(view).reshape(scales, -1, dim)[:, corners[rays].numpy()]
             start += count
-        features = torch.empty(len(order), scales, dim)
         features[order] = self._mix(torch.from_numpy(stored), weights).transpose(0, 1)
         norm = features.norm(dim=-1, keepdim=True)
-        valid = norm > 0
-        features = features.div_(norm).masked_fill_(~valid, 0.0)
-        return features.to(uv.device), valid[..., 0].to(uv.device)
+        valid[:] = norm[..., 0] > 0
+        features.div_(norm).masked_fill_(~valid[..., None], 0.0)
 
     def _mix(
         self, stored: Float[Tensor, "scales rays 4 dim"], weights: Float[Tensor, "rays 4"]

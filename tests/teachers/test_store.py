@@ -5,9 +5,19 @@ import pytest
 import torch
 
 from ovs3d.errors import UserError
+from ovs3d.native.library import library
 from ovs3d.teachers import store as store_module
 from ovs3d.teachers.base import FeatureMeta
 from ovs3d.teachers.store import FeatureStore
+
+
+@pytest.fixture(autouse=True, params=[True, False], ids=["compiled", "pytorch"])
+def kernels(request, monkeypatch):
+    """Every test is made with the kernels and without them."""
+    if not request.param:
+        monkeypatch.setattr(store_module, "library", lambda: None)
+    elif library() is None:
+        pytest.skip("no C compiler")
 
 
 def make_store(folder, shapes, holes=0.0, normalised=True, seed=0):

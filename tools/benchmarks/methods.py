@@ -18,6 +18,7 @@ from ovs3d.config import tiny
 from ovs3d.data.dataparser import OVS3DDataParserConfig
 from ovs3d.evaluation.lattice import render_lattice
 from ovs3d.evaluation.metrics import psnr
+from ovs3d.native.memory import keep_freed_memory
 
 RAYS = 1024
 
@@ -74,6 +75,7 @@ class Loop:
 
 def ours(data: Path, max_side: int) -> Loop:
     """The geometry stage of ovs3d-tiny."""
+    keep_freed_memory()  # As the trainer does; in one process both sides profit.
     config = tiny()
     config.data, config.classes = data, ("thing", "ground")  # Words that this stage does not read.
     config.encoder, config.dino = "tiny-clip", "tiny-dino"

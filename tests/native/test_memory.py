@@ -1,0 +1,41 @@
+"""Freed blocks are used again."""
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+COUNT_FAULTS = """
+import resource
+import torch
+from ovs3d.native.memory import keep_freed_memory
+
+{setting}
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.zeros(16_000_000)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+faults()
+print(min(faults() for _ in range(5)))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="not glibc")
+def test_large_blocks_are_used_again() -> None:
+    counts = {}
+    for setting in ("", "keep_freed_memory()"):
+        program = COUNT_FAULTS.format(setting=setting)
+        ran = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+        counts[setting] = int(ran.stdout)
+    # Pages that are larger than 4 KB make fewer faults, on either side.
+    assert counts[""] > 0 and counts["keep_freed_memory()"] * 20 < counts[""]
+
+
+def test_other_c_libraries_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ovs3d.native import memory
+
+    monkeypatch.setattr(memory.platform, "libc_ver", lambda: ("", ""))
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda _: pytest.fail("mallopt is glibc's"))
+    memory.keep_freed_memory()
