@@ -3,8 +3,9 @@
 Both sides of a comparison take turns in one process, and a row is the median over the turns with their spread.
 """
 
+import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import tyro
@@ -13,10 +14,21 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from ovs3d.evaluation.results import ResultRow, results_table, write_results
 from tools.benchmarks.features import features
 from tools.benchmarks.floor import stage2_floor
+from tools.benchmarks.growth import growth, large
+from tools.benchmarks.profiling import write_profile
 from tools.benchmarks.rendering import video
 from tools.benchmarks.stage2 import stage2
 from tools.benchmarks.startup import startup
-from tools.benchmarks.training import kernels, throughput, time_to_psnr
+from tools.benchmarks.training import demo, kernels, throughput, time_to_psnr
+
+PREFACE = """# Benchmarks
+
+Comparisons are made on one machine, in one process, by turns: ours, theirs, ours, theirs; a row is the median over the
+turns. The last column is the command that measures the row. `make bench` measures all of them, in about an hour on two
+cores, during which nothing else should run. `python -m tools.benchmark --profile FILE` writes what an iteration spends
+its time on.
+
+"""
 
 
 @dataclass
@@ -25,28 +37,39 @@ class Benchmark:
 
     room: Path = Path("data/room")
     """The bundled scene."""
-    photographs: Path | None = None
-    """A scene of real photographs for the throughput, at 240 pixels on the long side; else the bundled scene."""
+    photographs: Path = Path(os.environ.get("OVS3D_REAL_DATA", "../shared/data")) / "fox"
+    """A scene of real photographs for the throughput, at 240 pixels on the long side; where absent the bundled one."""
     repetitions: int = 5
     """Turns of every comparison."""
     only: tuple[str, ...] = ()
     """Groups of rows to measure, for example startup or throughput; all by default. An unknown one lists them."""
     out: Path = Path("docs/results/benchmarks.json")
     """The rows."""
+    page: Path = Path("docs/benchmarks.md")
+    """The rows, to read."""
+    profile: Path | None = None
+    """Write a profile of an iteration of both stages to this file, and measure nothing."""
 
     def run(self) -> None:
-        """Measures and writes."""
+        """Measures and writes, after every group."""
+        if self.profile is not None:
+            write_profile(self.room, self.profile)
+            return
         groups = self.groups()
         unknown = sorted(set(self.only) - set(groups))
         if len(unknown) > 0:
             raise SystemExit(f"--only {' '.join(unknown)} is none of {', '.join(groups)}.")
-        rows = [row for name in self.only or groups for row in groups[name]()]
-        write_results(self.out, rows)
+        rows: list[ResultRow] = []
+        for name in self.only or groups:
+            CONSOLE.log(f"Measuring {name}")
+            command = f"python -m tools.benchmark --only {name}"
+            rows += [replace(row, command=command) for row in groups[name]()]
+            write_results(self.out, rows, self.page, PREFACE)
         CONSOLE.print(results_table(rows, "benchmarks"))
 
     def groups(self) -> dict[str, Callable[[], Iterator[ResultRow]]]:
         """Groups of rows by name."""
-        data, max_side = (self.photographs, 240) if self.photographs is not None else (self.room, 320)
+        data, max_side = (self.photographs, 240) if self.photographs.is_dir() else (self.room, 320)
         return {
             "startup": lambda: startup(self.repetitions),
             "throughput": lambda: throughput(data, max_side, self.repetitions),
@@ -55,6 +78,9 @@ class Benchmark:
             "floor": lambda: stage2_floor(self.repetitions),
             "features": lambda: features(self.repetitions),
             "video": lambda: video(self.room, self.repetitions),
+            "growth": growth,
+            "large": large,
+            "demo": lambda: demo(self.room),
             "time-to-psnr": lambda: time_to_psnr(self.room),
         }
 

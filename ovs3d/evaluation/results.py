@@ -35,10 +35,10 @@ class ResultRow:
         return self.value >= self.target if self.higher_is_better else self.value <= self.target
 
 
-def write_results(path: Path, rows: Sequence[ResultRow]) -> None:
-    """Writes rows to docs/results/<topic>.json, and beside it as a table to read, <topic>.md."""
+def write_results(path: Path, rows: Sequence[ResultRow], page: Path | None = None, preface: str = "") -> None:
+    """Writes rows to docs/results/<topic>.json, and as a table to read to `page`, by default <topic>.md beside it."""
     write_json(path, {"rows": [asdict(row) for row in rows]})
-    path.with_suffix(".md").write_text(results_markdown(rows), encoding="utf-8")
+    (page or path.with_suffix(".md")).write_text(preface + results_markdown(rows), encoding="utf-8")
 
 
 def results_markdown(rows: Sequence[ResultRow]) -> str:

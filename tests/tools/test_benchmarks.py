@@ -3,8 +3,12 @@
 from pathlib import Path
 
 import pytest
+import torch
 
+from ovs3d.data.dataparser import OVS3DDataParserConfig
+from ovs3d.teachers.files import open_features, open_vocabulary
 from tests.end_to_end.box_scene import write_scene
+from tools.benchmarks import floor, processes, stage2, synthetic
 from tools.benchmarks.methods import nerfacto, ours
 from tools.benchmarks.timing import Pairs, median_row, take_turns
 
@@ -35,5 +39,40 @@ def test_both_methods_train_on_the_same_data_without_network(method, tmp_path: P
     write_scene(tmp_path)
     loop = method(tmp_path, 48)
     before = loop.held_out_psnr()
-    loop.iterate(15)
-    assert loop.step == 15 and loop.held_out_psnr() > before
+    loop.iterate(5)
+    assert loop.step == 5 and loop.held_out_psnr() > before
+
+
+@pytest.mark.slow
+def test_floor_names_every_kind_of_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stage2, "RAYS", 64)
+    monkeypatch.setattr(stage2, "PATCHES", 1)
+    monkeypatch.setattr(stage2, "SIDE", 4)
+    alone = floor.floor(stage2.Iteration(tmp_path))
+    assert len(alone) == 4 and min(alone.values()) > 0.0
+
+
+def test_recorded_products_are_those_that_ran() -> None:
+    a, b = torch.randn(2, 3, requires_grad=True), torch.randn(3, 4)
+    with floor.Recorder() as recorder:
+        (a @ b).relu().sum().backward()
+    assert [kind for kind, _ in recorder.calls] == ["products", "products"]
+    torch.testing.assert_close(recorder.calls[0][1](), a.detach() @ b)
+
+
+def test_synthetic_scene_trains_from_synthetic_features(tmp_path: Path) -> None:
+    scene = synthetic.write_scene(tmp_path / "scene", 3, 64, 48)
+    features = synthetic.write_features(tmp_path / "features", scene, 16, 2)
+    words = synthetic.word_list(2)
+    parsed = OVS3DDataParserConfig(data=scene, classes=tuple(words)).setup().get_dataparser_outputs("train")
+    assert len(parsed.image_filenames) == 3 and int(parsed.cameras.width[0]) == 64
+    assert len(open_features(features, [Path(name) for name in parsed.image_filenames])) == 3
+    vocabulary = open_vocabulary(features)
+    assert vocabulary is not None and vocabulary.encode_text(words).shape == (2, 16)
+
+
+def test_usage_of_a_process_is_its_own(tmp_path: Path) -> None:
+    usage = processes.run(["python", "-c", "bytearray(200_000_000)"], tmp_path)
+    assert 0.2 < usage.peak_gb < 0.3 and usage.seconds > 0.0
+    with pytest.raises(SystemExit, match="status 3"):
+        processes.run(["python", "-c", "raise SystemExit(3)"], tmp_path)

@@ -1,5 +1,6 @@
 """Rows of the geometry stage: throughput, and time to a held-out PSNR, against nerfacto."""
 
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from unittest import mock
 
 from ovs3d.evaluation.results import ResultRow
 from tools.benchmarks.methods import RAYS, Loop, nerfacto, ours
+from tools.benchmarks.processes import run
 from tools.benchmarks.timing import COMMAND, median_row, take_turns
 
 WARM_UP = 20
@@ -25,9 +27,10 @@ def throughput(data: Path, max_side: int, repetitions: int) -> Iterator[ResultRo
     rays = tuple(many * RAYS / own for own in pairs.ours)
     theirs = tuple(few * RAYS / other for other in pairs.theirs)
     ratios = tuple(ratio * many / few for ratio in pairs.ratios)
-    yield median_row("geometry stage, training throughput against nerfacto", ratios, 25.0, "x")
-    yield median_row("geometry stage, training throughput", rays, None, "rays/s")
-    yield median_row("nerfacto (torch), training throughput", theirs, None, "rays/s")
+    name = f"training throughput on the {data.name} scene"
+    yield median_row(f"geometry stage, {name} against nerfacto", ratios, 25.0, "x")
+    yield median_row(f"geometry stage, {name}", rays, None, "rays/s")
+    yield median_row(f"nerfacto (torch), {name}", theirs, None, "rays/s")
 
 
 def kernels(data: Path, max_side: int, repetitions: int) -> Iterator[ResultRow]:
@@ -67,3 +70,11 @@ def race(loop: Loop, every: int, limit: float) -> float | None:
         if loop.held_out_psnr() >= WANTED_PSNR:
             return spent
     return None
+
+
+def demo(room: Path) -> Iterator[ResultRow]:
+    """The whole demo with an empty cache: seconds after installation, and peak memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        usage = run(["ovs3d", "demo", "--data", str(room), "--output-dir", folder], Path(folder) / "cache")
+    yield ResultRow("demo, seconds", usage.seconds, 360.0, "s", False, None, (0,), COMMAND)
+    yield ResultRow("demo, peak memory", usage.peak_gb, 3.0, "GB", False, None, (0,), COMMAND)

@@ -5,25 +5,31 @@ from dataclasses import dataclass
 WEIGHTS = "--pipeline.model.loss-weights"
 ENCODERS = ("--encoder", "tiny-clip", "--dino", "tiny-dino")
 FULL = "full"
+NO_FDA = (f"{WEIGHTS}.fda-positive", "0", f"{WEIGHTS}.fda-negative", "0")
+CROPS = ("--teachers", "clip-crops", "dino")
+AUTHORS = (
+    *CROPS, "--pipeline.datamanager.feature-views", "0.5",
+    "--pipeline.model.normalise-per-view", "True", "--pipeline.model.rendered-temperature", "1",
+    "--pipeline.model.selected-temperature", "1", "--pipeline.model.selection-sharpness", "1",
+    "--pipeline.model.rda-normalise", "False", "--pipeline.model.fda-temperature", "0.2", f"{WEIGHTS}.rda", "1",
+)  # fmt: skip
+"""The constants and choices of 3D-OVS but its weights of FDA, as in `ovs3d-paper`."""
 ABLATIONS: dict[str, tuple[str, ...]] = {
     "uniform mean of levels": ("--pipeline.model.selection", "False"),
     "level 1/5 alone": ("--pipeline.datamanager.levels", "0"),
     "level 1/7 alone": ("--pipeline.datamanager.levels", "1"),
     "level 1/10 alone": ("--pipeline.datamanager.levels", "2"),
     "without RDA": (f"{WEIGHTS}.rda", "0"),
-    "without FDA": (f"{WEIGHTS}.fda-positive", "0", f"{WEIGHTS}.fda-negative", "0"),
+    "without FDA": NO_FDA,
     "without DINO head": (f"{WEIGHTS}.patch-feature", "0"),
     "relevancy normalised per view": ("--pipeline.model.normalise-per-view", "True"),
     "half of the CLIP views": ("--pipeline.datamanager.feature-views", "0.5"),
     "a tenth of the CLIP views": ("--pipeline.datamanager.feature-views", "0.1"),
-    "authors' constants": (
-        "--teachers", "clip-crops", "dino", "--pipeline.datamanager.feature-views", "0.5",
-        "--pipeline.model.normalise-per-view", "True", "--pipeline.model.rendered-temperature", "1",
-        "--pipeline.model.selected-temperature", "1", "--pipeline.model.selection-sharpness", "1",
-        "--pipeline.model.rda-normalise", "False", "--pipeline.model.fda-temperature", "0.2",
-        f"{WEIGHTS}.rda", "1", f"{WEIGHTS}.fda-positive", "200", f"{WEIGHTS}.fda-negative", "0.2",
-    ),
-}  # fmt: skip
+    "clip-crops": CROPS,
+    "clip-crops without FDA": (*CROPS, *NO_FDA),
+    "authors' constants": (*AUTHORS, f"{WEIGHTS}.fda-positive", "200", f"{WEIGHTS}.fda-negative", "0.2"),
+    "authors' constants without FDA": (*AUTHORS, *NO_FDA),
+}
 """Flags of every ablation, on top of `ovs3d-tiny`."""
 ORACLE_TOKENS, ORACLE_WINDOWS = "oracle-tokens", "oracle-windows"
 
