@@ -1,6 +1,6 @@
 """The model as the host sees it: a radiance field, and after its stage a semantic field on frozen geometry."""
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -18,7 +18,8 @@ from ovs3d.field.semantic import SemanticField
 from ovs3d.model_config import OVS3DModelConfig
 from ovs3d.objectives import semantic_losses
 from ovs3d.palette import class_colours
-from ovs3d.relevancy import relevancy
+
+ExtraOutput = Literal["class_scores", "hidden", "length"]
 
 
 class OVS3DModel(Model):
@@ -55,7 +56,7 @@ class OVS3DModel(Model):
         self.colours: Tensor
         self.relevancy_range: Tensor | None = None  # [2, views, scales, classes], known only while training.
         self.step = 0
-        self.with_scores = False  # Whether views carry `class_scores` too, which the host could not show.
+        self.extra_outputs: frozenset[ExtraOutput] = frozenset()  # Of views; the host could not show them.
         self.confusion = ConfusionMatrix(config.classes)
         self.paper_score = PaperScore(config.classes)
 
@@ -171,11 +172,12 @@ class OVS3DModel(Model):
         The host shows every output that it gets, and fails at two numbers a pixel, the scores of two classes.
         """
         kept, indices = rendering.heaviest_samples(weights, self.config.kept_samples)
-        semantics = self.semantic(pick(points, indices), kept)
-        scores = relevancy(semantics.features, self.text)
+        language = self.semantic.language(pick(points, indices), kept)
+        scores = self.semantic.relevancy(language, self.text)
         best = scores.argmax(dim=-1)
         outputs = {"segmentation": self.colours[best], "class_id": best[:, None].float()}
-        return {**outputs, "class_scores": scores} if self.with_scores else outputs
+        extra = {"class_scores": scores, "hidden": language.hidden, "length": language.length[:, None]}
+        return {**outputs, **{name: values for name, values in extra.items() if name in self.extra_outputs}}
 
     @torch.no_grad()
     def heaviest(self, rays: RayBundle) -> tuple[Float[Tensor, "rays samples 3"], Float[Tensor, "rays samples"]]:

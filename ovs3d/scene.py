@@ -1,6 +1,6 @@
 """A trained run, opened for use: no training state, no teacher, CPU or CUDA."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,9 +18,12 @@ from ovs3d.cli.runs import find_run
 from ovs3d.data.labels import load_label_map
 from ovs3d.errors import UserError
 from ovs3d.field.backbones import check_backbone
-from ovs3d.model import OVS3DModel
+from ovs3d.field.semantic import RayLanguage
+from ovs3d.model import ExtraOutput, OVS3DModel
 from ovs3d.preflight import latest_checkpoint
 from ovs3d.safe_yaml import load_config
+from ovs3d.spaces import TextEncoder
+from ovs3d.teachers.text import embed_prompts, text_encoder
 from ovs3d.trainer import OVS3DTrainerConfig
 
 
@@ -61,8 +64,8 @@ class Scene:
 
     def __init__(self, config: OVS3DTrainerConfig, model: OVS3DModel) -> None:
         self.config, self.model = config, model
-        model.with_scores = True
         self.classes = config.pipeline.model.classes
+        self._looked: tuple[bytes, RayLanguage] | None = None
 
     @classmethod
     def load(cls, run: str | Path, device: str | torch.device = "cpu", data: Path | None = None) -> "Scene":
@@ -125,16 +128,18 @@ class Scene:
                 labels=None if labels is None else torch.from_numpy(labels),
             )
 
-    @torch.no_grad()
+    @cached_property
+    def text_encoder(self) -> TextEncoder:
+        """What the words of the run were embedded with, loaded when a word is asked for first."""
+        return text_encoder(self.config.pipeline.datamanager)
+
     def segment(self, camera: Cameras) -> Segmentation:
         """Renders the classes as seen from one camera (a `Cameras` of length 1).
 
         Raises:
             UserError: the run has only trained its geometry so far.
         """
-        if not self.model.has_semantics:
-            raise UserError("This run stopped in its geometry stage; resume it with ns-train --load-dir.")
-        outputs = self.model.get_outputs_for_camera(camera.to(self.model.device))
+        outputs = self._render(camera, "class_scores")
         return Segmentation(
             labels=outputs["class_id"][..., 0].long().cpu(),
             scores=outputs["class_scores"].cpu(),
@@ -142,3 +147,33 @@ class Scene:
             depth=outputs["depth"][..., 0].cpu(),
             classes=self.classes,
         )
+
+    @torch.no_grad()
+    def relevancy(self, words: Sequence[str], camera: Cameras) -> Float[Tensor, "h w words"]:
+        """Relevancy of any words as seen from one camera, cosines in [-1, 1]; no class list is needed.
+
+        The view is rendered once: further words on the camera asked last take milliseconds.
+
+        Raises:
+            UserError: the run has only trained its geometry so far, or its vocabulary lacks a word.
+        """
+        text = embed_prompts(self.text_encoder, [(word,) for word in words]).to(self.model.device)
+        key = fingerprint(camera)
+        if self._looked is None or self._looked[0] != key:
+            outputs = self._render(camera, "hidden", "length")
+            self._looked = key, RayLanguage(outputs["hidden"], outputs["length"][..., 0])
+        return self.model.semantic.relevancy(self._looked[1], text).cpu()
+
+    @torch.no_grad()
+    def _render(self, camera: Cameras, *extra_outputs: ExtraOutput) -> dict[str, Tensor]:
+        if not self.model.has_semantics:
+            raise UserError("This run stopped in its geometry stage; resume it with ns-train --load-dir.")
+        self.model.extra_outputs = frozenset(extra_outputs)
+        return self.model.get_outputs_for_camera(camera.to(self.model.device))
+
+
+def fingerprint(camera: Cameras) -> bytes:
+    """Equal for cameras that see the same."""
+    fields = (camera.camera_to_worlds, camera.fx, camera.fy, camera.cx, camera.cy, camera.width, camera.height,
+              camera.camera_type, camera.distortion_params)  # fmt: skip
+    return b"|".join(b"" if each is None else each.cpu().numpy().tobytes() for each in fields)

@@ -1,6 +1,7 @@
 """Opening a run: what is no run of ours is named."""
 
 import sys
+from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
 from types import ModuleType
@@ -93,3 +94,35 @@ def test_run_without_a_checkpoint_is_named(tmp_path: Path) -> None:
         path.unlink()
     with pytest.raises(UserError, match="no checkpoint"):
         Scene.load(tmp_path)
+
+
+class Axes:
+    """Words in a space of three numbers."""
+
+    space, dim = "axes", 3
+
+    def encode_text(self, words: Sequence[str]) -> torch.Tensor:
+        return torch.stack([torch.eye(3)["xyz".index(word)] for word in words])
+
+
+def camera_at(x: float) -> Cameras:
+    pose = torch.eye(4)[None, :3].clone()
+    pose[0, 0, 3] = x
+    return Cameras(pose, fx=4.0, fy=4.0, cx=2.0, cy=2.0, width=4, height=4)
+
+
+def test_words_are_asked_without_a_class_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_run(tmp_path)
+    scene = Scene.load(tmp_path)
+    monkeypatch.setitem(vars(scene), "text_encoder", Axes())
+    rendered: list[Cameras] = []
+    render = scene.model.get_outputs_for_camera
+    monkeypatch.setattr(scene.model, "get_outputs_for_camera", lambda camera: rendered.append(camera) or render(camera))
+    found = scene.relevancy(["x", "z"], camera_at(0.0))
+    assert found.shape == (4, 4, 2) and found.std() > 0.0
+    torch.testing.assert_close(found[..., 0], scene.segment(camera_at(0.0)).scores[..., 0])  # The first class is x.
+    assert len(rendered) == 2
+    torch.testing.assert_close(scene.relevancy(["z"], camera_at(0.0))[..., 0], found[..., 1])
+    assert len(rendered) == 2, "the same view is not rendered for another word"
+    assert not torch.equal(scene.relevancy(["x"], camera_at(0.5))[..., 0], found[..., 0])
+    assert len(rendered) == 3

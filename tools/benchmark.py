@@ -16,6 +16,7 @@ from tools.benchmarks.features import features
 from tools.benchmarks.floor import stage2_floor
 from tools.benchmarks.growth import growth, large
 from tools.benchmarks.profiling import write_profile
+from tools.benchmarks.queries import queries
 from tools.benchmarks.rendering import video
 from tools.benchmarks.stage2 import stage2
 from tools.benchmarks.startup import startup
@@ -78,6 +79,7 @@ class Benchmark:
             "floor": lambda: stage2_floor(self.repetitions),
             "features": lambda: features(self.repetitions),
             "video": lambda: video(self.room, self.repetitions),
+            "queries": lambda: queries(self.room, self.repetitions),
             "growth": growth,
             "large": large,
             "demo": lambda: demo(self.room),

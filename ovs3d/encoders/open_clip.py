@@ -24,6 +24,8 @@ from ovs3d.errors import UserError
 ASSETS = Path(__file__).parent.parent / "assets"
 TINY_NAME = "tiny-clip"
 TINY_SPACE = "tiny-clip-v2"
+TEXT_BATCH = 256
+"""Words that go through the text tower at a time."""
 
 
 class OpenClipEncoder:
@@ -72,7 +74,8 @@ class OpenClipEncoder:
     def encode_text(self, words: Sequence[str]) -> Float[Tensor, "classes dim"]:
         """Unit-length embeddings of the words as they stand, without a template; float32 on the CPU."""
         tokens = self._tokenizer(list(words)).to(self.device)
-        return F.normalize(self.model.encode_text(tokens).float(), dim=-1).cpu()
+        parts = [self.model.encode_text(part).float() for part in tokens.split(TEXT_BATCH)]
+        return F.normalize(torch.cat(parts), dim=-1).cpu()
 
     @torch.no_grad()
     def encode_image(self, crops: Float[Tensor, "windows 3 h w"]) -> Float[Tensor, "windows dim"]:

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ovs3d.field.planes import Planes
+from ovs3d.relevancy import SHORTEST
 from ovs3d.rendering import composite, contract
 
 
@@ -20,6 +21,16 @@ class RaySemantics:
     """In the space of the patch encoder (DINO), not normalised."""
     selection: Float[Tensor, "rays scales"]
     """Softmax over scales."""
+
+
+@dataclass(frozen=True)
+class RayLanguage:
+    """Rays ready to be compared with words, in fewer numbers than their features have."""
+
+    hidden: Float[Tensor, "*rays hidden"]
+    """What the decoder's last layer, a linear one, makes features of."""
+    length: Float[Tensor, "*rays"]
+    """Of those features."""
 
 
 def head(dim_in: int, hidden: int, dim_out: int) -> nn.Sequential:
@@ -79,7 +90,7 @@ class SemanticField(nn.Module):
         """As `forward`, from points in contracted space, coordinates in [-1, 1]."""
         rays, samples, _ = contracted.shape
         flat = contracted.reshape(-1, 3)
-        latent = composite(weights, self.latent(flat).reshape(rays, samples, -1))
+        latent = self.composite_latent(contracted, weights)
         votes = torch.sigmoid(self.selection_layer(self.selection_planes(flat)))
         selection = composite(weights, votes.reshape(rays, samples, -1))
         return RaySemantics(
@@ -87,3 +98,32 @@ class SemanticField(nn.Module):
             patch_features=self.patch_head(latent) if self.patch_head is not None else None,
             selection=torch.softmax(self.sharpness * selection, dim=-1),
         )
+
+    def composite_latent(
+        self, contracted: Float[Tensor, "rays samples 3"], weights: Float[Tensor, "rays samples"]
+    ) -> Float[Tensor, "rays latent"]:
+        """Latents of the samples, weighted and summed along each ray."""
+        latents = self.latent(contracted.reshape(-1, 3))
+        return composite(weights, latents.reshape(*weights.shape, -1))
+
+    def language(self, points: Float[Tensor, "rays samples 3"], weights: Float[Tensor, "rays samples"]) -> RayLanguage:
+        """Renders what `relevancy` needs of rays, from world-space `points` and their rendering `weights`."""
+        hidden = self.feature_head[:-1](self.composite_latent(contract(points), weights))
+        last = self.last_layer
+        # |W h + b|^2 = h (W^T W) h + 2 (b^T W) h + b^T b costs a quarter of the features themselves.
+        square = (hidden @ (last.weight.T @ last.weight) * hidden).sum(dim=-1)
+        square = square + 2.0 * (hidden @ (last.bias @ last.weight)) + last.bias.square().sum()
+        return RayLanguage(hidden, square.clamp(min=0.0).sqrt())
+
+    def relevancy(self, language: RayLanguage, text: Float[Tensor, "words dim"]) -> Float[Tensor, "*rays words"]:
+        """Cosines of the rays' features and unit `text` embeddings, as `ovs3d.relevancy.relevancy` of the features."""
+        last = self.last_layer
+        product = language.hidden @ (text @ last.weight).T + text @ last.bias
+        return product / language.length.clamp(min=SHORTEST)[..., None]
+
+    @property
+    def last_layer(self) -> nn.Linear:
+        """Of the decoder to the texts' space."""
+        layer = self.feature_head[-1]
+        assert isinstance(layer, nn.Linear)
+        return layer

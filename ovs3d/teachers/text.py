@@ -1,5 +1,6 @@
 """Texts of the classes as unit vectors, from whatever knows the teacher's embedding space."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -33,14 +34,20 @@ def text_encoder(settings: TextSettings) -> TextEncoder:
     return load_encoder(settings.encoder)
 
 
+def embed_prompts(encoder: TextEncoder, prompts: Sequence[Sequence[str]]) -> Float[Tensor, "words dim"]:
+    """Unit embeddings, each the mean over its prompts."""
+    together = unit(encoder.encode_text([text for texts in prompts for text in texts]))
+    return torch.stack([unit(each.mean(dim=0)) for each in together.split([len(texts) for texts in prompts])])
+
+
 def embed_classes(
     settings: TextSettings, prompts: tuple[tuple[str, ...], ...], space: str
 ) -> Float[Tensor, "classes dim"]:
-    """Unit embeddings of the classes, each the mean over its prompts.
+    """Unit embeddings of the classes.
 
     Raises:
         UserError: the words live in another embedding space than the features.
     """
     encoder = text_encoder(settings)
     check_same_space(encoder.space, space)
-    return torch.stack([unit(unit(encoder.encode_text(list(texts))).mean(dim=0)) for texts in prompts])
+    return embed_prompts(encoder, prompts)

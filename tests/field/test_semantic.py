@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from ovs3d.field.semantic import SemanticField
+from ovs3d.relevancy import relevancy, unit
 from ovs3d.rendering import contract
 
 
@@ -73,3 +74,20 @@ def test_field_without_a_patch_encoder_has_no_such_head() -> None:
     field = make_field(patch_dim=0)
     assert field(*rays()).patch_features is None
     assert not any("patch" in name for name in field.state_dict())
+
+
+def test_words_are_compared_with_rays_as_with_their_features() -> None:
+    field = make_field()
+    points, weights = rays()
+    text = unit(torch.randn(7, 6))
+    language = field.language(points, weights)
+    features = field(points, weights).features
+    torch.testing.assert_close(language.length, features.norm(dim=-1), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(field.relevancy(language, text), relevancy(features, text), rtol=1e-4, atol=1e-5)
+
+
+def test_ray_without_a_feature_is_relevant_to_nothing() -> None:
+    field = make_field()
+    for parameter in field.last_layer.parameters():
+        torch.nn.init.zeros_(parameter)
+    assert field.relevancy(field.language(*rays()), unit(torch.randn(2, 6))).eq(0).all()

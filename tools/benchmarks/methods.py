@@ -19,6 +19,7 @@ from ovs3d.data.dataparser import OVS3DDataParserConfig
 from ovs3d.evaluation.lattice import render_lattice
 from ovs3d.evaluation.metrics import psnr
 from ovs3d.native.memory import keep_freed_memory
+from ovs3d.trainer import OVS3DTrainerConfig
 
 RAYS = 1024
 
@@ -76,6 +77,11 @@ class Loop:
 def ours(data: Path, max_side: int) -> Loop:
     """The geometry stage of ovs3d-tiny."""
     keep_freed_memory()  # As the trainer does; in one process both sides profit.
+    return Loop(tiny_on(data, max_side))
+
+
+def tiny_on(data: Path, max_side: int) -> OVS3DTrainerConfig:
+    """`ovs3d-tiny` on a scene, with batches of the size that both methods get."""
     config = tiny()
     config.data, config.classes = data, ("thing", "ground")  # Words that this stage does not read.
     config.encoder, config.dino = "tiny-clip", "tiny-dino"
@@ -84,7 +90,7 @@ def ours(data: Path, max_side: int) -> Loop:
     parser.max_side = max_side
     config.pipeline.datamanager.train_num_rays_per_batch = RAYS
     config.prepare()
-    return Loop(config)
+    return config
 
 
 def nerfacto(data: Path, max_side: int) -> Loop:

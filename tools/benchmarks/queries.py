@@ -1,0 +1,64 @@
+"""Rows of questions in words: the first on a view, further ones on it, and a search over scales in LERF's way."""
+
+from collections.abc import Iterator
+from itertools import count, islice
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from ovs3d.evaluation.results import ResultRow
+from ovs3d.model import OVS3DModel
+from ovs3d.relevancy import relevancy
+from ovs3d.scene import Scene
+from ovs3d.teachers.text import embed_prompts
+from tools.benchmarks.methods import Loop, tiny_on
+from tools.benchmarks.timing import Pairs, median_row, repeat, take_turns
+
+WIDTH = 256
+SCALES = 30
+"""At so many LERF (arXiv 2303.09553, section 3.4) decodes every pixel for a word."""
+
+
+def queries(room: Path, repetitions: int) -> Iterator[ResultRow]:
+    """Words on views of 256x192; the cost does not depend on what was learned."""
+    scene = untrained(room)
+    views = scene.held_out_outputs.cameras[0:2]
+    views.rescale_output_resolution(WIDTH / int(views.width[0]))
+    turns = count()
+    words = (f"thing {index}" for index in count())
+
+    def first() -> Tensor:
+        view = next(turns) % 2  # Another one than that asked last.
+        return scene.relevancy([next(words)], views[view : view + 1])
+
+    def several(number: int) -> Tensor:
+        return scene.relevancy(list(islice(words, number)), views[0:1])
+
+    yield median_row("text query, first view of 256x192", repeat(first, repetitions), 1.0, "s", higher_is_better=False)
+    pairs = take_turns(lambda: several(1), lambda: search(scene, next(words)), repetitions)
+    further = tuple(1e3 * seconds for seconds in pairs.ours)
+    yield median_row("text query, a further word on the same view", further, 20.0, "ms", higher_is_better=False)
+    yield median_row(f"text query, against a search over {SCALES} scales", pairs.ratios, None, "x")
+    for number in (100, 1000):
+        grown = Pairs(repeat(lambda: several(1), repetitions), repeat(lambda n=number: several(n), repetitions))
+        yield median_row(f"text query, {number} words against one", grown.ratios, number, "x", higher_is_better=False)
+
+
+def untrained(room: Path) -> Scene:
+    """A scene of the sizes of ovs3d-tiny."""
+    config = tiny_on(room, 320)
+    model = Loop(config).pipeline.model.eval()
+    assert isinstance(model, OVS3DModel)
+    model.step = model.config.geometry_steps
+    model.text.copy_(normalize(torch.randn_like(model.text), dim=-1))
+    return Scene(config, model)
+
+
+@torch.no_grad()
+def search(scene: Scene, word: str) -> Tensor:
+    """The best of all scales for every pixel of a view, from latents that are already composited."""
+    field, text = scene.model.semantic, embed_prompts(scene.text_encoder, [(word,)])
+    latents = torch.rand(WIDTH * WIDTH * 3 // 4, field.latent.dim)
+    return torch.stack([relevancy(field.feature_head(latents), text) for _ in range(SCALES)]).amax(dim=0)
