@@ -19,7 +19,7 @@ from ovs3d.model_config import OVS3DModelConfig
 from ovs3d.objectives import semantic_losses
 from ovs3d.palette import class_colours
 
-ExtraOutput = Literal["class_scores", "hidden", "length"]
+ExtraOutput = Literal["class_scores", "hidden"]
 
 
 class OVS3DModel(Model):
@@ -56,7 +56,7 @@ class OVS3DModel(Model):
         self.colours: Tensor
         self.relevancy_range: Tensor | None = None  # [2, views, scales, classes], known only while training.
         self.step = 0
-        self.extra_outputs: frozenset[ExtraOutput] = frozenset()  # Of views; the host could not show them.
+        self.extra_outputs: tuple[ExtraOutput, ...] = ()  # Of views; the host could not show them.
         self.confusion = ConfusionMatrix(config.classes)
         self.paper_score = PaperScore(config.classes)
 
@@ -172,12 +172,15 @@ class OVS3DModel(Model):
         The host shows every output that it gets, and fails at two numbers a pixel, the scores of two classes.
         """
         kept, indices = rendering.heaviest_samples(weights, self.config.kept_samples)
-        language = self.semantic.language(pick(points, indices), kept)
-        scores = self.semantic.relevancy(language, self.text)
-        best = scores.argmax(dim=-1)
+        hidden = self.semantic.hidden(pick(points, indices), kept)
+        products = self.semantic.products(hidden, self.text)
+        best = products.argmax(dim=-1)
         outputs = {"segmentation": self.colours[best], "class_id": best[:, None].float()}
-        extra = {"class_scores": scores, "hidden": language.hidden, "length": language.length[:, None]}
-        return {**outputs, **{name: values for name, values in extra.items() if name in self.extra_outputs}}
+        if "class_scores" in self.extra_outputs:
+            outputs["class_scores"] = products / self.semantic.lengths(hidden)
+        if "hidden" in self.extra_outputs:
+            outputs["hidden"] = hidden
+        return outputs
 
     @torch.no_grad()
     def heaviest(self, rays: RayBundle) -> tuple[Float[Tensor, "rays samples 3"], Float[Tensor, "rays samples"]]:

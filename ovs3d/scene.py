@@ -18,7 +18,6 @@ from ovs3d.cli.runs import find_run
 from ovs3d.data.labels import load_label_map
 from ovs3d.errors import UserError
 from ovs3d.field.backbones import check_backbone
-from ovs3d.field.semantic import RayLanguage
 from ovs3d.model import ExtraOutput, OVS3DModel
 from ovs3d.preflight import latest_checkpoint
 from ovs3d.safe_yaml import load_config
@@ -65,7 +64,7 @@ class Scene:
     def __init__(self, config: OVS3DTrainerConfig, model: OVS3DModel) -> None:
         self.config, self.model = config, model
         self.classes = config.pipeline.model.classes
-        self._looked: tuple[bytes, RayLanguage] | None = None
+        self._looked: tuple[bytes, Tensor, Tensor] | None = None
 
     @classmethod
     def load(cls, run: str | Path, device: str | torch.device = "cpu", data: Path | None = None) -> "Scene":
@@ -158,17 +157,18 @@ class Scene:
             UserError: the run has only trained its geometry so far, or its vocabulary lacks a word.
         """
         text = embed_prompts(self.text_encoder, [(word,) for word in words]).to(self.model.device)
-        key = fingerprint(camera)
+        field, key = self.model.semantic, fingerprint(camera)
         if self._looked is None or self._looked[0] != key:
-            outputs = self._render(camera, "hidden", "length")
-            self._looked = key, RayLanguage(outputs["hidden"], outputs["length"][..., 0])
-        return self.model.semantic.relevancy(self._looked[1], text).cpu()
+            hidden = self._render(camera, "hidden")["hidden"]
+            self._looked = key, hidden, field.lengths(hidden)
+        _, hidden, lengths = self._looked
+        return (field.products(hidden, text) / lengths).cpu()
 
     @torch.no_grad()
     def _render(self, camera: Cameras, *extra_outputs: ExtraOutput) -> dict[str, Tensor]:
         if not self.model.has_semantics:
             raise UserError("This run stopped in its geometry stage; resume it with ns-train --load-dir.")
-        self.model.extra_outputs = frozenset(extra_outputs)
+        self.model.extra_outputs = extra_outputs
         return self.model.get_outputs_for_camera(camera.to(self.model.device))
 
 

@@ -23,16 +23,6 @@ class RaySemantics:
     """Softmax over scales."""
 
 
-@dataclass(frozen=True)
-class RayLanguage:
-    """Rays ready to be compared with words, in fewer numbers than their features have."""
-
-    hidden: Float[Tensor, "*rays hidden"]
-    """What the decoder's last layer, a linear one, makes features of."""
-    length: Float[Tensor, "*rays"]
-    """Of those features."""
-
-
 def head(dim_in: int, hidden: int, dim_out: int) -> nn.Sequential:
     """The decoder of one space: runs once per ray, on the composited latent."""
     return nn.Sequential(
@@ -106,20 +96,29 @@ class SemanticField(nn.Module):
         latents = self.latent(contracted.reshape(-1, 3))
         return composite(weights, latents.reshape(*weights.shape, -1))
 
-    def language(self, points: Float[Tensor, "rays samples 3"], weights: Float[Tensor, "rays samples"]) -> RayLanguage:
-        """Renders what `relevancy` needs of rays, from world-space `points` and their rendering `weights`."""
-        hidden = self.feature_head[:-1](self.composite_latent(contract(points), weights))
-        last = self.last_layer
-        # |W h + b|^2 = h (W^T W) h + 2 (b^T W) h + b^T b costs a quarter of the features themselves.
-        square = (hidden @ (last.weight.T @ last.weight) * hidden).sum(dim=-1)
-        square = square + 2.0 * (hidden @ (last.bias @ last.weight)) + last.bias.square().sum()
-        return RayLanguage(hidden, square.clamp(min=0.0).sqrt())
+    def hidden(
+        self, points: Float[Tensor, "rays samples 3"], weights: Float[Tensor, "rays samples"]
+    ) -> Float[Tensor, "rays hidden"]:
+        """Rays ready to be compared with words: what the last layer, a linear one, would decode to features.
 
-    def relevancy(self, language: RayLanguage, text: Float[Tensor, "words dim"]) -> Float[Tensor, "*rays words"]:
-        """Cosines of the rays' features and unit `text` embeddings, as `ovs3d.relevancy.relevancy` of the features."""
+        Takes world-space `points` and their rendering `weights`.
+        """
+        return self.feature_head[:-1](self.composite_latent(contract(points), weights))
+
+    def products(
+        self, hidden: Float[Tensor, "*rays hidden"], text: Float[Tensor, "words dim"]
+    ) -> Float[Tensor, "*rays words"]:
+        """Dot products of the rays' features, which need not be decoded, and `text` embeddings."""
         last = self.last_layer
-        product = language.hidden @ (text @ last.weight).T + text @ last.bias
-        return product / language.length.clamp(min=SHORTEST)[..., None]
+        return hidden @ (text @ last.weight).T + text @ last.bias
+
+    def lengths(self, hidden: Float[Tensor, "*rays hidden"]) -> Float[Tensor, "*rays 1"]:
+        """Of the rays' features, at least `relevancy.SHORTEST`; the products over them are relevancies."""
+        last = self.last_layer
+        # |W h + b|^2 = h (W^T W) h + 2 (b^T W) h + b^T b
+        square = (hidden @ (last.weight.T @ last.weight) * hidden).sum(dim=-1, keepdim=True)
+        square = square + 2.0 * (hidden @ (last.bias @ last.weight))[..., None] + last.bias.square().sum()
+        return square.clamp(min=SHORTEST**2).sqrt()
 
     @property
     def last_layer(self) -> nn.Linear:

@@ -80,14 +80,16 @@ def test_words_are_compared_with_rays_as_with_their_features() -> None:
     field = make_field()
     points, weights = rays()
     text = unit(torch.randn(7, 6))
-    language = field.language(points, weights)
+    hidden = field.hidden(points, weights)
     features = field(points, weights).features
-    torch.testing.assert_close(language.length, features.norm(dim=-1), rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(field.relevancy(language, text), relevancy(features, text), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(field.lengths(hidden)[:, 0], features.norm(dim=-1), rtol=1e-4, atol=1e-5)
+    found = field.products(hidden, text) / field.lengths(hidden)
+    torch.testing.assert_close(found, relevancy(features, text), rtol=1e-4, atol=1e-5)
 
 
 def test_ray_without_a_feature_is_relevant_to_nothing() -> None:
     field = make_field()
     for parameter in field.last_layer.parameters():
         torch.nn.init.zeros_(parameter)
-    assert field.relevancy(field.language(*rays()), unit(torch.randn(2, 6))).eq(0).all()
+    hidden = field.hidden(*rays())
+    assert (field.products(hidden, unit(torch.randn(2, 6))) / field.lengths(hidden)).eq(0).all()

@@ -22,6 +22,8 @@ from ovs3d.native.memory import keep_freed_memory
 from ovs3d.trainer import OVS3DTrainerConfig
 
 RAYS = 1024
+WORDS = ("thing", "ground")
+"""Not read by the geometry stage."""
 
 
 class NoLpips(nn.Module):
@@ -83,7 +85,7 @@ def ours(data: Path, max_side: int) -> Loop:
 def tiny_on(data: Path, max_side: int) -> OVS3DTrainerConfig:
     """`ovs3d-tiny` on a scene, with batches of the size that both methods get."""
     config = tiny()
-    config.data, config.classes = data, ("thing", "ground")  # Words that this stage does not read.
+    config.data, config.classes = data, WORDS
     config.encoder, config.dino = "tiny-clip", "tiny-dino"
     parser = config.pipeline.datamanager.dataparser
     assert isinstance(parser, OVS3DDataParserConfig)
@@ -99,7 +101,7 @@ def nerfacto(data: Path, max_side: int) -> Loop:
     assert isinstance(config, TrainerConfig)
     assert isinstance(config.pipeline, VanillaPipelineConfig)
     config.pipeline.datamanager = VanillaDataManagerConfig(
-        dataparser=OVS3DDataParserConfig(data=data, max_side=max_side), train_num_rays_per_batch=RAYS
+        dataparser=OVS3DDataParserConfig(data=data, classes=WORDS, max_side=max_side), train_num_rays_per_batch=RAYS
     )
     config.pipeline.model.implementation = "torch"  # pyright: ignore[reportAttributeAccessIssue]
     with mock.patch("torchmetrics.image.lpip.LearnedPerceptualImagePatchSimilarity", NoLpips):
