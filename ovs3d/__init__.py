@@ -5,4 +5,19 @@ field stores; `selection` is a softmax over scales; `relevancy` is a cosine simi
 `log_probs` are always log-space. Axis names are rays, samples, scales, classes, views and dim.
 """
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ovs3d.scene import Scene, Segmentation
+
 __version__ = "0.1.0"
+__all__ = ["Scene", "Segmentation", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports what is heavy when it is first used."""
+    if name not in __all__:
+        raise AttributeError(f"module 'ovs3d' has no attribute '{name}'")
+    from ovs3d import scene
+
+    return getattr(scene, name)

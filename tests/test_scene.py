@@ -1,5 +1,6 @@
 """Opening a run: what is no run of ours is named."""
 
+import subprocess
 import sys
 from collections.abc import Sequence
 from copy import deepcopy
@@ -12,6 +13,7 @@ import yaml
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.configs.method_configs import all_methods
 
+import ovs3d
 from ovs3d.config import ovs3d_tiny_method
 from ovs3d.errors import UserError
 from ovs3d.model import OVS3DModel
@@ -126,3 +128,13 @@ def test_words_are_asked_without_a_class_list(tmp_path: Path, monkeypatch: pytes
     assert len(rendered) == 2, "the same view is not rendered for another word"
     assert not torch.equal(scene.relevancy(["x"], camera_at(0.5))[..., 0], found[..., 0])
     assert len(rendered) == 3
+
+
+def test_package_offers_the_scene_and_imports_nothing_heavy_before() -> None:
+    program = (
+        "import sys, ovs3d; assert not {'torch', 'numpy', 'nerfstudio'} & set(sys.modules); "
+        "from ovs3d import Scene, Segmentation; import ovs3d.scene; assert Scene is ovs3d.scene.Scene"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+    with pytest.raises(AttributeError, match="no attribute 'Map'"):
+        ovs3d.Map  # noqa: B018 # pyright: ignore
