@@ -11,7 +11,7 @@ from pathlib import Path
 import tyro
 from nerfstudio.utils.rich_utils import CONSOLE
 
-from ovs3d.evaluation.results import ResultRow, results_table, write_results
+from ovs3d.evaluation.results import ResultRow, read_results, results_table, write_results
 from tools.benchmarks.features import features
 from tools.benchmarks.floor import stage2_floor
 from tools.benchmarks.growth import growth, large
@@ -26,8 +26,8 @@ PREFACE = """# Benchmarks
 
 Comparisons are made on one machine, in one process, by turns: ours, theirs, ours, theirs; a row is the median over the
 turns. The last column is the command that measures the row. `make bench` measures all of them, in about an hour on two
-cores, during which nothing else should run. `python -m tools.benchmark --profile FILE` writes what an iteration spends
-its time on.
+cores, during which nothing else should run; a group that is measured alone takes the place of its rows.
+`python -m tools.benchmark --profile FILE` writes what an iteration spends its time on.
 
 """
 
@@ -60,13 +60,16 @@ class Benchmark:
         unknown = sorted(set(self.only) - set(groups))
         if len(unknown) > 0:
             raise SystemExit(f"--only {' '.join(unknown)} is none of {', '.join(groups)}.")
-        rows: list[ResultRow] = []
+        measured = read_results(self.out) if self.out.exists() else []
         for name in self.only or groups:
             CONSOLE.log(f"Measuring {name}")
-            command = f"python -m tools.benchmark --only {name}"
-            rows += [replace(row, command=command) for row in groups[name]()]
+            command = command_of(name)
+            measured = [row for row in measured if row.command != command]
+            measured += [replace(row, command=command) for row in groups[name]()]
+            order = {command_of(each): place for place, each in enumerate(groups)}
+            rows = sorted((row for row in measured if row.command in order), key=lambda row: order[row.command])
             write_results(self.out, rows, self.page, PREFACE)
-        CONSOLE.print(results_table(rows, "benchmarks"))
+            CONSOLE.print(results_table([row for row in rows if row.command == command], name))
 
     def groups(self) -> dict[str, Callable[[], Iterator[ResultRow]]]:
         """Groups of rows by name."""
@@ -85,6 +88,11 @@ class Benchmark:
             "demo": lambda: demo(self.room),
             "time-to-psnr": lambda: time_to_psnr(self.room),
         }
+
+
+def command_of(group: str) -> str:
+    """What measures a group alone."""
+    return f"python -m tools.benchmark --only {group}"
 
 
 if __name__ == "__main__":

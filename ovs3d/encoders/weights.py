@@ -27,7 +27,11 @@ def hub_is_offline() -> bool:
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
 
 
-def missing_weights(weights: str, model: str, option: str, tiny: str, cause: str) -> UserError:
+class MissingWeights(UserError):
+    """Published weights that are neither on this machine nor downloadable."""
+
+
+def missing_weights(weights: str, model: str, option: str, tiny: str, cause: str) -> MissingWeights:
     """The sentence for weights that are neither on this machine nor downloadable.
 
     Args:
@@ -37,7 +41,7 @@ def missing_weights(weights: str, model: str, option: str, tiny: str, cause: str
         tiny: Name of the bundled encoder that needs no download.
         cause: What the attempt ended with, a few words.
     """
-    return UserError(
+    return MissingWeights(
         f"The weights {weights} are not on this machine and could not be downloaded ({cause}): download them on a "
         f"connected machine and pass {model}:/path/to/file, or point HF_HOME at a folder that holds them; "
         f"{option} {tiny} works offline but knows coloured, patterned solids in rooms only."

@@ -1,5 +1,6 @@
 """Tables of results. Rows are measured, never typed: this module is the only writer of them."""
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -39,6 +40,12 @@ def write_results(path: Path, rows: Sequence[ResultRow], page: Path | None = Non
     """Writes rows to docs/results/<topic>.json, and as a table to read to `page`, by default <topic>.md beside it."""
     write_json(path, {"rows": [asdict(row) for row in rows]})
     (page or path.with_suffix(".md")).write_text(preface + results_markdown(rows), encoding="utf-8")
+
+
+def read_results(path: Path) -> list[ResultRow]:
+    """Rows that `write_results` wrote."""
+    rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+    return [ResultRow(**{**row, "seeds": tuple(row["seeds"])}) for row in rows]
 
 
 def results_markdown(rows: Sequence[ResultRow]) -> str:

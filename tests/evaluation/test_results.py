@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from ovs3d.evaluation.results import ResultRow, results_table, write_results
+from ovs3d.evaluation.results import ResultRow, read_results, results_table, write_results
 
 ROW = ResultRow("miou", 0.81234, 0.8, "fraction", True, 0.01, (0, 1, 2), "make demo")
 
@@ -20,6 +20,7 @@ def test_rows_are_written_for_programs_and_for_readers(tmp_path: Path):
     table = (tmp_path / "main.md").read_text().splitlines()
     assert "| miou | 0.8123 | 0.01 | >= 0.8 | fraction | 3 | `make demo` |" in table
     assert "| size \\| side | **9** | - | <= 8 | GB | 1 | `make bench` |" in table
+    assert read_results(tmp_path / "main.json") == rows
 
 
 @pytest.mark.parametrize(

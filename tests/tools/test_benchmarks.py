@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from ovs3d.data.dataparser import OVS3DDataParserConfig
+from ovs3d.evaluation.results import read_results
 from ovs3d.teachers.files import open_features, open_vocabulary
 from tests.end_to_end.box_scene import write_scene
+from tools.benchmark import Benchmark
 from tools.benchmarks import floor, processes, stage2, synthetic
 from tools.benchmarks.methods import nerfacto, ours
 from tools.benchmarks.timing import Pairs, median_row, take_turns
@@ -76,3 +78,17 @@ def test_usage_of_a_process_is_its_own(tmp_path: Path) -> None:
     assert 0.2 < usage.peak_gb < 0.3 and usage.seconds > 0.0
     with pytest.raises(SystemExit, match="status 3"):
         processes.run(["python", "-c", "raise SystemExit(3)"], tmp_path)
+
+
+def test_group_measured_alone_takes_the_place_of_its_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = iter([1.0, 2.0, 3.0])
+    measure = lambda: iter([median_row("speed", (next(values),), None, "s")])  # noqa: E731
+    monkeypatch.setattr(Benchmark, "groups", lambda self: {"first": measure, "second": measure})
+    files = {"out": tmp_path / "rows.json", "page": tmp_path / "page.md"}
+    Benchmark(**files).run()
+    Benchmark(only=("first",), **files).run()
+    rows = read_results(files["out"])
+    assert [(row.command[-12:], row.value) for row in rows] == [("--only first", 3.0), ("-only second", 2.0)]
+    assert files["page"].read_text().startswith("# Benchmarks")
+    with pytest.raises(SystemExit, match="none of first, second"):
+        Benchmark(only=("third",), **files).run()

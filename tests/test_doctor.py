@@ -1,0 +1,71 @@
+"""The doctor: says what works, mends what does not, and downloads nothing."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from ovs3d import doctor
+from ovs3d.cli.doctor import Doctor
+
+
+def found(name: str, encoder: str = "tiny-clip", dino: str = "tiny-dino") -> doctor.Finding:
+    (finding,) = [each for each in doctor.examine(encoder, dino) if each.name.startswith(name)]
+    return finding
+
+
+def test_ten_lines_and_what_the_demo_needs_is_here(capsys: pytest.CaptureFixture[str]) -> None:
+    assert Doctor(encoder="tiny-clip", dino="tiny-dino").run() == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 10 and all(line.startswith(("ok ", "no ")) for line in lines)
+    assert any("bundled encoders" in line and line.startswith("ok") for line in lines)
+
+
+def test_json_says_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    Doctor(encoder="tiny-clip", dino="tiny-dino", json=True).run()
+    findings = json.loads(capsys.readouterr().out)
+    assert {"name", "works", "found", "mend", "needed"} == set(findings[0]) and len(findings) == 10
+
+
+def test_weights_that_are_missing_are_not_downloaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    finding = found("RN50", encoder="RN50:openai")
+    assert not finding.works and "/path/to/file" in finding.mend and not finding.needed
+    assert "HF_HUB_OFFLINE" not in os.environ
+
+
+def test_misspelt_encoder_is_named() -> None:
+    finding = found("VIT-B", encoder="VIT-B-16")
+    assert not finding.works and "is not an encoder" in finding.mend
+
+
+def test_missing_program_for_videos_fails(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(doctor, "ensure_ffmpeg", lambda: None)
+    assert Doctor(encoder="tiny-clip", dino="tiny-dino").run() == 1
+    assert "imageio-ffmpeg" in capsys.readouterr().out
+
+
+def test_missing_system_library_of_open3d_is_mended(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str) -> None:
+        raise OSError("libusb-1.0.so.0: cannot open shared object file")
+
+    monkeypatch.setattr(doctor, "import_module", refuse)
+    finding = found("Open3D")
+    assert not finding.works and "libusb" in finding.found and "apt install" in finding.mend
+
+
+def test_full_disk_and_missing_compiler_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1e9})())
+    monkeypatch.setattr(doctor, "library", lambda: None)
+    monkeypatch.setenv("OVS3D_CACHE", str(tmp_path / "not" / "there"))
+    assert "OVS3D_CACHE" in found("disk").mend and "gcc" in found("kernels").mend
+
+
+def test_gpu_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    card = type("Card", (), {"name": "Some GPU", "total_memory": 24_000_000_000})()
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: card)
+    assert doctor.device().found == "Some GPU, 24 GB"
