@@ -4,7 +4,6 @@ import os
 import platform
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module, metadata
 
@@ -16,7 +15,7 @@ from ovs3d.encoders.open_clip import TINY_NAME as TINY_CLIP
 from ovs3d.encoders.weights import MissingWeights
 from ovs3d.errors import UserError
 from ovs3d.ffmpeg import ensure_ffmpeg
-from ovs3d.field.backbones import INSTALL, import_tinycudann
+from ovs3d.field.backbones import import_tinycudann
 from ovs3d.native.library import find_compiler, library
 from ovs3d.spaces import load_encoder, load_patch_encoder
 
@@ -37,7 +36,7 @@ class Finding:
 
 
 def examine(encoder: str, dino: str) -> Iterator[Finding]:
-    """Looks at everything once; nothing is downloaded.
+    """Looks at everything once; with HF_HUB_OFFLINE set before the first import, nothing is downloaded.
 
     Args:
         encoder: name of an image-text encoder, as of `ns-train --encoder`.
@@ -81,27 +80,15 @@ def kernels() -> Finding:
 def weights(name: str, load: Callable[[], object], needed: bool = False) -> Finding:
     """Weights that are on this machine and load."""
     try:
-        with no_downloads():
-            load()
+        load()
     except MissingWeights:
         mend = "the first run downloads them; without a network pass MODEL:/path/to/file, or a bundled encoder"
         return Finding(name, False, "weights are not on this machine", mend, needed)
     except UserError as error:
         return Finding(name, False, "cannot be used", str(error), needed)
+    except Exception as error:  # Of the libraries below; a doctor says what it met and goes on.
+        return Finding(name, False, "cannot be loaded", f"{type(error).__name__}: {error}".splitlines()[0], needed)
     return Finding(name, True, "weights load", needed=needed)
-
-
-@contextmanager
-def no_downloads() -> Iterator[None]:
-    """Forbids downloads as a user would."""
-    before = os.environ.get("HF_HUB_OFFLINE")
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    try:
-        yield
-    finally:
-        os.environ.pop("HF_HUB_OFFLINE")
-        if before is not None:
-            os.environ["HF_HUB_OFFLINE"] = before
 
 
 def video_program() -> Finding:
@@ -118,7 +105,7 @@ def tiny_cuda_nn() -> Finding:
         import_tinycudann()
     except UserError as error:
         return Finding("tiny-cuda-nn (optional)", False, "not used", str(error))
-    return Finding("tiny-cuda-nn (optional)", True, "installed", f"it was built by {INSTALL}")
+    return Finding("tiny-cuda-nn (optional)", True, "installed")
 
 
 def open3d() -> Finding:

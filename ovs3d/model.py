@@ -141,8 +141,7 @@ class OVS3DModel(Model):
         weights = rendering.render_weights(density, deltas)
         accumulation = weights.sum(dim=-1, keepdim=True)
         shown, kept = rendering.heaviest_samples(weights, self.config.coloured_samples)
-        directions = ray_bundle.directions[:, None].expand(*kept.shape, 3)
-        colour = self.radiance.colour(pick(points, kept), pick(features, kept), directions)
+        colour = self.radiance.colour(pick(points, kept), pick(features, kept), ray_bundle.directions)
         outputs: dict[str, Any] = {
             "rgb": rendering.composite(shown, colour) + 0.5 * (1.0 - accumulation),
             "accumulation": accumulation,
@@ -172,14 +171,14 @@ class OVS3DModel(Model):
         The host shows every output that it gets, and fails at two numbers a pixel, the scores of two classes.
         """
         kept, indices = rendering.heaviest_samples(weights, self.config.kept_samples)
-        hidden = self.semantic.hidden(pick(points, indices), kept)
+        hidden = self.semantic.hidden(rendering.contract(pick(points, indices)), kept)
         products = self.semantic.products(hidden, self.text)
         best = products.argmax(dim=-1)
         outputs = {"segmentation": self.colours[best], "class_id": best[:, None].float()}
         if "class_scores" in self.extra_outputs:
-            outputs["class_scores"] = products / self.semantic.lengths(hidden)
+            outputs["class_scores"] = products * self.semantic.inverse_lengths(hidden)
         if "hidden" in self.extra_outputs:
-            outputs["hidden"] = hidden
+            outputs |= {"hidden": hidden, "inverse_lengths": self.semantic.inverse_lengths(hidden)}
         return outputs
 
     @torch.no_grad()
@@ -250,4 +249,7 @@ def pick(
     values: Float[Tensor, "rays samples dim"], indices: Int[Tensor, "rays kept"]
 ) -> Float[Tensor, "rays kept dim"]:
     """Values of the samples that `indices` name along each ray."""
-    return values.gather(1, indices[..., None].expand(-1, -1, values.shape[-1]))
+    rays, samples, _ = values.shape
+    first = samples * torch.arange(rays, device=values.device)[:, None]
+    # Whole rows; `gather` would go number by number.
+    return values.flatten(0, 1).index_select(0, (first + indices).flatten()).unflatten(0, indices.shape)

@@ -90,7 +90,8 @@ def _read_font(size: int, is_ascii: bool) -> ImageFont.FreeTypeFont | ImageFont.
     return ImageFont.truetype(Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size=size)
 
 
-def _shorten(name: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, room: int) -> str:
+def shorten(name: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, room: int) -> str:
+    """The name, or as much of it as fits `room` pixels and three dots."""
     name = " ".join(name.split())
     if font.getlength(name) <= room:
         return name
@@ -116,7 +117,7 @@ def draw_legend(
     before_text = SWATCH + 2 * GAP
     # One long name must not cost all others their columns.
     room = min(max(240, width // 4), width - before_text - GAP)
-    texts = [_shorten(name, font, room) for name, font in zip(names, fonts, strict=True)]
+    texts = [shorten(name, font, room) for name, font in zip(names, fonts, strict=True)]
     widest = max((font.getlength(text) for font, text in zip(fonts, texts, strict=True)), default=0)
     column_width = before_text + math.ceil(widest) + GAP
     columns = max(1, width // column_width)

@@ -85,8 +85,10 @@ def relevancy(features: Float[Tensor, "*n dim"], text: Float[Tensor, "classes di
 
 
 def zero_unless(valid: Bool[Tensor, "*n"], vectors: Float[Tensor, "*n dim"]) -> Float[Tensor, "*n dim"]:
-    """Zeros in place of vectors that are not valid, which may hold anything; no copy where all are valid."""
-    return vectors if bool(valid.all()) else torch.where(valid[..., None], vectors, 0.0)
+    """Zeros in place of vectors that are not valid, which may hold anything; no copy on a CPU where all are valid."""
+    if valid.device.type == "cpu" and bool(valid.all()):  # A GPU would have to be waited for.
+        return vectors
+    return torch.where(valid[..., None], vectors, 0.0)
 
 
 @full_precision

@@ -32,8 +32,8 @@ class Segmentation:
 
     labels: Int[Tensor, "h w"]
     """Index of the best class."""
-    scores: Float[Tensor, "h w classes"]
-    """Relevancy of every class, a cosine in [-1, 1]."""
+    scores: Float[Tensor, "h w classes"] | None
+    """Relevancy of every class, a cosine in [-1, 1]; None where it was not asked for."""
     rgb: Float[Tensor, "h w 3"]
     """Rendered colour in [0, 1]."""
     depth: Float[Tensor, "h w"]
@@ -129,19 +129,31 @@ class Scene:
 
     @cached_property
     def text_encoder(self) -> TextEncoder:
-        """What the words of the run were embedded with, loaded when a word is asked for first."""
-        return text_encoder(self.config.pipeline.datamanager)
+        """What the words of the run were embedded with, loaded when a word is asked for first.
 
-    def segment(self, camera: Cameras) -> Segmentation:
+        Raises:
+            UserError: it cannot be had, or embeds the run's own classes otherwise than when the run was trained.
+        """
+        encoder = text_encoder(self.config.pipeline.datamanager)
+        now = embed_prompts(encoder, self.config.pipeline.prompts)
+        trained = self.model.text.cpu()
+        if now.shape != trained.shape or not torch.allclose(now, trained, atol=1e-2):
+            raise UserError(
+                f"The encoder {self.config.encoder} embeds the classes of this run otherwise than when it was trained, "
+                "so that its words cannot be compared: use the encoder of that time, or train again."
+            )
+        return encoder
+
+    def segment(self, camera: Cameras, with_scores: bool = True) -> Segmentation:
         """Renders the classes as seen from one camera (a `Cameras` of length 1).
 
         Raises:
             UserError: the run has only trained its geometry so far.
         """
-        outputs = self._render(camera, "class_scores")
+        outputs = self._render(camera, "class_scores") if with_scores else self._render(camera)
         return Segmentation(
             labels=outputs["class_id"][..., 0].long().cpu(),
-            scores=outputs["class_scores"].cpu(),
+            scores=outputs["class_scores"].cpu() if with_scores else None,
             rgb=outputs["rgb"].clamp(0.0, 1.0).cpu(),
             depth=outputs["depth"][..., 0].cpu(),
             classes=self.classes,
@@ -151,25 +163,35 @@ class Scene:
     def relevancy(self, words: Sequence[str], camera: Cameras) -> Float[Tensor, "h w words"]:
         """Relevancy of any words as seen from one camera, cosines in [-1, 1]; no class list is needed.
 
-        The view is rendered once: further words on the camera asked last take milliseconds.
+        What the view asked last needs for further words is kept, 128 numbers a pixel; they cost no rendering.
 
         Raises:
-            UserError: the run has only trained its geometry so far, or its vocabulary lacks a word.
+            UserError: the run has only trained its geometry so far, or no word is given, or its vocabulary lacks one.
         """
+        self._require_semantics()
+        if isinstance(words, str) or len(words) == 0:
+            raise UserError(f"Words are asked as a list of at least one, not as {words!r}.")
         text = embed_prompts(self.text_encoder, [(word,) for word in words]).to(self.model.device)
-        field, key = self.model.semantic, fingerprint(camera)
+        key = fingerprint(camera)
         if self._looked is None or self._looked[0] != key:
-            hidden = self._render(camera, "hidden")["hidden"]
-            self._looked = key, hidden, field.lengths(hidden)
-        _, hidden, lengths = self._looked
-        return (field.products(hidden, text) / lengths).cpu()
+            self._looked = None  # Two views at a time would take twice the memory.
+            outputs = self._render(camera, "hidden")
+            self._looked = key, outputs["hidden"], outputs["inverse_lengths"]
+        _, hidden, inverse_lengths = self._looked
+        return (self.model.semantic.products(hidden, text) * inverse_lengths).cpu()
+
+    def _require_semantics(self) -> None:
+        if not self.model.has_semantics:
+            raise UserError("This run stopped in its geometry stage; resume it with ns-train --load-dir.")
 
     @torch.no_grad()
     def _render(self, camera: Cameras, *extra_outputs: ExtraOutput) -> dict[str, Tensor]:
-        if not self.model.has_semantics:
-            raise UserError("This run stopped in its geometry stage; resume it with ns-train --load-dir.")
+        self._require_semantics()
         self.model.extra_outputs = extra_outputs
-        return self.model.get_outputs_for_camera(camera.to(self.model.device))
+        try:
+            return self.model.get_outputs_for_camera(camera.to(self.model.device))
+        finally:
+            self.model.extra_outputs = ()
 
 
 def fingerprint(camera: Cameras) -> bytes:

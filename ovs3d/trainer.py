@@ -121,7 +121,8 @@ class OVS3DTrainer(Trainer):
 
     def train(self) -> None:
         """Trains to `max_num_iterations` in all, resumed or not."""
-        keep_freed_memory()
+        if self.device == "cpu":
+            keep_freed_memory()
         total = self.config.max_num_iterations
         self.config.max_num_iterations = total - self._start_step
         try:

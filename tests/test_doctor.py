@@ -1,7 +1,6 @@
 """The doctor: says what works, mends what does not, and downloads nothing."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,12 @@ import torch
 
 from ovs3d import doctor
 from ovs3d.cli.doctor import Doctor
+
+
+@pytest.fixture(autouse=True)
+def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command sets a variable, which other tests must not see."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
 
 def found(name: str, encoder: str = "tiny-clip", dino: str = "tiny-dino") -> doctor.Finding:
@@ -29,12 +34,20 @@ def test_json_says_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     assert {"name", "works", "found", "mend", "needed"} == set(findings[0]) and len(findings) == 10
 
 
-def test_weights_that_are_missing_are_not_downloaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("HF_HOME", str(tmp_path))
-    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+def test_weights_that_are_missing_are_not_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ovs3d.encoders.open_clip._cached", lambda published: None)
     finding = found("RN50", encoder="RN50:openai")
     assert not finding.works and "/path/to/file" in finding.mend and not finding.needed
-    assert "HF_HUB_OFFLINE" not in os.environ
+
+
+def test_fault_of_a_library_is_told_and_the_rest_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(name: str) -> None:
+        raise ValueError("no tokenizer\nat all")
+
+    monkeypatch.setattr(doctor, "load_patch_encoder", fail)
+    findings = list(doctor.examine("tiny-clip", "some-dino"))
+    (finding,) = [each for each in findings if each.name == "some-dino"]
+    assert finding.mend == "ValueError: no tokenizer" and len(findings) == 10
 
 
 def test_misspelt_encoder_is_named() -> None:

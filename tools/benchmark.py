@@ -12,6 +12,7 @@ import tyro
 from nerfstudio.utils.rich_utils import CONSOLE
 
 from ovs3d.evaluation.results import ResultRow, read_results, results_table, write_results
+from ovs3d.native.memory import keep_freed_memory
 from tools.benchmarks.features import features
 from tools.benchmarks.floor import stage2_floor
 from tools.benchmarks.growth import growth, large
@@ -24,10 +25,11 @@ from tools.benchmarks.training import demo, kernels, throughput, time_to_psnr
 
 PREFACE = """# Benchmarks
 
-Comparisons are made on one machine, in one process, by turns: ours, theirs, ours, theirs; a row is the median over the
-turns. The last column is the command that measures the row. `make bench` measures all of them, in about an hour on two
-cores, during which nothing else should run; a group that is measured alone takes the place of its rows.
-`python -m tools.benchmark --profile FILE` writes what an iteration spends its time on.
+Comparisons with a competitor are made on one machine, in one process, by turns: ours, theirs, ours, theirs; a row with
+several runs is the median over them. Growth, large scenes, the demo and the race to a PSNR are single runs. The last
+column is the command that measures the row. `make bench` measures all of them, in about an hour on two cores, during
+which nothing else should run; a group that is measured alone takes the place of its rows on the same machine, whatever
+the commit of the others. `python -m tools.benchmark --profile FILE` writes what an iteration spends its time on.
 
 """
 
@@ -56,11 +58,12 @@ class Benchmark:
         if self.profile is not None:
             write_profile(self.room, self.profile)
             return
+        keep_freed_memory()  # As the trainer does; both sides of every comparison profit.
         groups = self.groups()
         unknown = sorted(set(self.only) - set(groups))
         if len(unknown) > 0:
             raise SystemExit(f"--only {' '.join(unknown)} is none of {', '.join(groups)}.")
-        measured = read_results(self.out) if self.out.exists() else []
+        measured = read_results(self.out)
         for name in self.only or groups:
             CONSOLE.log(f"Measuring {name}")
             command = command_of(name)

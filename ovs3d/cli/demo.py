@@ -51,7 +51,9 @@ class Demo:
         write_video(scene, smooth_path(scene.train_outputs.cameras, self.frames), video, fps=12)
         summary = summarise(results)
         summary["seconds"] = time.monotonic() - began
-        summary["peak_memory_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # Linux counts in kB.
+        summary["peak_memory_gb"] = (
+            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+        )  # Linux counts in KiB.
         write_json(out / "summary.json", summary)
         CONSOLE.print(table(results))
         CONSOLE.print(f"{summary['seconds']:.0f} s, {summary['peak_memory_gb']:.1f} GB at most")

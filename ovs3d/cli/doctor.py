@@ -1,6 +1,7 @@
 """`ovs3d doctor`: what works on this machine."""
 
 import json as json_format
+import os
 import sys
 from dataclasses import asdict, dataclass
 
@@ -18,6 +19,7 @@ class Doctor:
 
     def run(self) -> int:
         """Prints what was found; 1 if something that the demo needs is missing."""
+        os.environ["HF_HUB_OFFLINE"] = "1"  # Read when the hub's package is imported: nothing is downloaded.
         from ovs3d.doctor import examine
 
         findings = list(examine(self.encoder, self.dino))

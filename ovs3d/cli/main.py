@@ -16,6 +16,7 @@ from ovs3d.errors import UserError
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "demo": ("ovs3d.cli.demo:Demo", "Train, evaluate and render the bundled scene, without network or GPU."),
+    "prompts": ("ovs3d.cli.prompts:Prompts", "Show what the teacher makes of the words, before any training."),
     "extract": ("ovs3d.cli.extract:Extract", "Compute the teachers' features of a scene, resuming where it stopped."),
     "eval": ("ovs3d.cli.eval:Eval", "Measure mIoU and PSNR of a run on its held-out views."),
     "render": ("ovs3d.cli.render:Render", "Write the segmentation of a run as a video and as masks."),

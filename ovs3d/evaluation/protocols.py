@@ -33,7 +33,7 @@ def evaluate(scene: Scene, figures: Path | None = None, masks: Path | None = Non
     confusion, paper = ConfusionMatrix(scene.classes), PaperScore(scene.classes)
     rows = []
     for view in scene.held_out():
-        result = scene.segment(view.camera)
+        result = scene.segment(view.camera, with_scores=False)
         rows.append({"view": view.name, "psnr": psnr(result.rgb, view.photo), "ssim": ssim(result.rgb, view.photo)})
         if masks is not None:
             masks.mkdir(parents=True, exist_ok=True)

@@ -43,8 +43,11 @@ def write_results(path: Path, rows: Sequence[ResultRow], page: Path | None = Non
 
 
 def read_results(path: Path) -> list[ResultRow]:
-    """Rows that `write_results` wrote."""
-    rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+    """Rows that `write_results` wrote on this machine; none where there is no file, or one of another machine."""
+    if not path.exists():
+        return []
+    written = json.loads(path.read_text(encoding="utf-8"))
+    rows = written["rows"] if written["header"]["machine"] == header()["machine"] else []
     return [ResultRow(**{**row, "seeds": tuple(row["seeds"])}) for row in rows]
 
 

@@ -22,7 +22,7 @@ def write_video(scene: Scene, cameras: Cameras, path: Path, fps: int) -> None:
     depth_range: tuple[float, float] | None = None
     with VideoWriter(path, fps) as video:
         for index in track(range(len(cameras)), description="Rendering"):
-            result = scene.segment(cameras[index : index + 1])
+            result = scene.segment(cameras[index : index + 1], with_scores=False)
             if depth_range is None:  # One range for all frames, or the depth panel flickers.
                 depth_range = depth_limits(result.depth)
             video.add(compose(result, depth_range))

@@ -107,8 +107,12 @@ class RadianceField(nn.Module):
         return density_activation(raw[:, 0]).reshape(points.shape[:-1]), both.reshape(*points.shape[:-1], -1)
 
     def colour(
-        self, points: Float[Tensor, "*n 3"], features: Float[Tensor, "*n dim"], directions: Float[Tensor, "*n 3"]
-    ) -> Float[Tensor, "*n 3"]:
-        """RGB in [0, 1] of world-space `points` with these `features`, seen along unit `directions`."""
+        self,
+        points: Float[Tensor, "rays samples 3"],
+        features: Float[Tensor, "rays samples dim"],
+        directions: Float[Tensor, "rays 3"],
+    ) -> Float[Tensor, "rays samples 3"]:
+        """RGB in [0, 1] of world-space `points` with these `features`, seen along the rays' unit `directions`."""
         fine = self.texture(contract(points.reshape(-1, 3))).reshape(*points.shape[:-1], -1)
-        return self.colour_network(torch.cat([features, fine, spherical_harmonics(directions)], dim=-1))
+        seen = spherical_harmonics(directions)[:, None].expand(-1, points.shape[1], -1)
+        return self.colour_network(torch.cat([features, fine, seen], dim=-1))

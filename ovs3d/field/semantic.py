@@ -7,8 +7,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ovs3d.field.planes import Planes
-from ovs3d.relevancy import SHORTEST
-from ovs3d.rendering import composite, contract
+from ovs3d.relevancy import inverse_length
+from ovs3d.rendering import composite
 
 
 @dataclass(frozen=True)
@@ -70,14 +70,10 @@ class SemanticField(nn.Module):
         nn.init.zeros_(self.selection_layer.weight)  # Every scale counts the same at first.
         nn.init.zeros_(self.selection_layer.bias)
 
-    def forward(self, points: Float[Tensor, "rays samples 3"], weights: Float[Tensor, "rays samples"]) -> RaySemantics:
-        """Renders the semantics of rays from world-space `points` and their rendering `weights` (detached)."""
-        return self.render(contract(points), weights)
-
     def render(
         self, contracted: Float[Tensor, "rays samples 3"], weights: Float[Tensor, "rays samples"]
     ) -> RaySemantics:
-        """As `forward`, from points in contracted space, coordinates in [-1, 1]."""
+        """Renders the semantics of rays from `contracted` points, in [-1, 1], and rendering `weights` (detached)."""
         rays, samples, _ = contracted.shape
         flat = contracted.reshape(-1, 3)
         latent = self.composite_latent(contracted, weights)
@@ -97,13 +93,10 @@ class SemanticField(nn.Module):
         return composite(weights, latents.reshape(*weights.shape, -1))
 
     def hidden(
-        self, points: Float[Tensor, "rays samples 3"], weights: Float[Tensor, "rays samples"]
+        self, contracted: Float[Tensor, "rays samples 3"], weights: Float[Tensor, "rays samples"]
     ) -> Float[Tensor, "rays hidden"]:
-        """Rays ready to be compared with words: what the last layer, a linear one, would decode to features.
-
-        Takes world-space `points` and their rendering `weights`.
-        """
-        return self.feature_head[:-1](self.composite_latent(contract(points), weights))
+        """Rays ready to be compared with words: what the last layer, a linear one, would decode to features."""
+        return self.feature_head[:-1](self.composite_latent(contracted, weights))
 
     def products(
         self, hidden: Float[Tensor, "*rays hidden"], text: Float[Tensor, "words dim"]
@@ -112,13 +105,9 @@ class SemanticField(nn.Module):
         last = self.last_layer
         return hidden @ (text @ last.weight).T + text @ last.bias
 
-    def lengths(self, hidden: Float[Tensor, "*rays hidden"]) -> Float[Tensor, "*rays 1"]:
-        """Of the rays' features, at least `relevancy.SHORTEST`; the products over them are relevancies."""
-        last = self.last_layer
-        # |W h + b|^2 = h (W^T W) h + 2 (b^T W) h + b^T b
-        square = (hidden @ (last.weight.T @ last.weight) * hidden).sum(dim=-1, keepdim=True)
-        square = square + 2.0 * (hidden @ (last.bias @ last.weight))[..., None] + last.bias.square().sum()
-        return square.clamp(min=SHORTEST**2).sqrt()
+    def inverse_lengths(self, hidden: Float[Tensor, "*rays hidden"]) -> Float[Tensor, "*rays 1"]:
+        """By which `products` become relevancies: 1 / length of the rays' features, 0 where they have none."""
+        return inverse_length(self.last_layer(hidden))[..., None]
 
     @property
     def last_layer(self) -> nn.Linear:

@@ -65,9 +65,11 @@ class FeatureStore:
             Unit-length float32 features, zero where no valid cell is within reach, and whether they are valid.
         """
         asked, places = views.cpu(), uv.detach().float().cpu().contiguous()
+        assert len(asked) == len(places), "every ray has a view and a place"
         order = asked.argsort(stable=True)
-        features = torch.empty(len(order), len(self.meta.levels), self.meta.dim)
-        valid = torch.empty(features.shape[:2], dtype=torch.bool)
+        shape = len(order), len(self.meta.levels), self.meta.dim
+        features = torch.empty(shape, dtype=torch.float32, device="cpu")
+        valid = torch.empty(shape[:2], dtype=torch.bool, device="cpu")
         fill = self._fill if library() is None else self._fill_compiled
         fill(order, asked[order], places, features, valid)
         return features.to(uv.device), valid.to(uv.device)
@@ -86,6 +88,7 @@ class FeatureStore:
             opened = [self.view(view) for view in found[first : first + MAX_OPEN_VIEWS].tolist()]
             part = slice(*torch.searchsorted(index, torch.tensor([first, first + len(opened)])).tolist())
             look_up(opened, order[part], index[part] - first, uv, self.meta.normalised, features, valid)
+            del opened  # Or the next ones would be opened beside them.
 
     def _fill(
         self,

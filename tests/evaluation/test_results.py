@@ -21,6 +21,10 @@ def test_rows_are_written_for_programs_and_for_readers(tmp_path: Path):
     assert "| miou | 0.8123 | 0.01 | >= 0.8 | fraction | 3 | `make demo` |" in table
     assert "| size \\| side | **9** | - | <= 8 | GB | 1 | `make bench` |" in table
     assert read_results(tmp_path / "main.json") == rows
+    assert read_results(tmp_path / "absent.json") == []
+    path = tmp_path / "elsewhere.json"
+    path.write_text((tmp_path / "main.json").read_text().replace('"cores": ', '"cores": 9'))
+    assert read_results(path) == [], "rows of two machines do not stand in one table"
 
 
 @pytest.mark.parametrize(

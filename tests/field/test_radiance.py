@@ -42,7 +42,7 @@ def test_colour_is_in_range_and_density_agrees_with_and_without_colour() -> None
     torch.manual_seed(0)
     field = RadianceField((8, 16), 4, (8, 32), 8, 16)
     points = 4.0 * torch.randn(3, 7, 3)
-    directions = torch.nn.functional.normalize(torch.randn(3, 7, 3), dim=-1)
+    directions = torch.nn.functional.normalize(torch.randn(3, 3), dim=-1)
     density, features = field.density_and_features(points)
     colour = field.colour(points, features, directions)
     assert density.shape == (3, 7) and colour.shape == (3, 7, 3)

@@ -15,13 +15,13 @@ def make_field(patch_dim: int = 5, scales: int = 3, sharpness: float = 1.0) -> S
 
 def rays(count: int = 20, samples: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(1)
-    points = 3.0 * torch.randn(count, samples, 3, generator=generator)
+    points = contract(3.0 * torch.randn(count, samples, 3, generator=generator))
     weights = torch.rand(count, samples, generator=generator)
     return points, weights / weights.sum(dim=-1, keepdim=True)
 
 
 def test_selection_is_uniform_before_training() -> None:
-    selection = make_field()(*rays()).selection
+    selection = make_field().render(*rays()).selection
     torch.testing.assert_close(selection, torch.full_like(selection, 1 / 3))
 
 
@@ -30,11 +30,11 @@ def test_selection_is_the_softmax_of_composited_votes(sharpness: float) -> None:
     field = make_field(sharpness=sharpness)
     torch.nn.init.normal_(field.selection_layer.weight)
     points, weights = rays()
-    selection = field(points, weights).selection
+    selection = field.render(points, weights).selection
     assert selection.std() > 1e-3, "the votes must differ for this test to say anything"
     torch.testing.assert_close(selection.sum(dim=-1), torch.ones(20))
     for ray in range(20):
-        votes = torch.sigmoid(field.selection_layer(field.selection_planes(contract(points[ray]))))
+        votes = torch.sigmoid(field.selection_layer(field.selection_planes(points[ray])))
         summed = (weights[ray, :, None] * votes).sum(dim=0)
         torch.testing.assert_close(selection[ray], torch.softmax(sharpness * summed, dim=-1))
 
@@ -43,8 +43,8 @@ def test_one_heavy_sample_is_decoded_as_it_is() -> None:
     field = make_field()
     points, _ = rays()
     chosen = torch.randint(4, (20,), generator=torch.Generator().manual_seed(2))
-    rendered = field(points, torch.nn.functional.one_hot(chosen, 4).float())
-    latent = field.latent(contract(points[torch.arange(20), chosen]))
+    rendered = field.render(points, torch.nn.functional.one_hot(chosen, 4).float())
+    latent = field.latent(points[torch.arange(20), chosen])
     torch.testing.assert_close(rendered.features, field.feature_head(latent))
     assert field.patch_head is not None and rendered.patch_features is not None
     torch.testing.assert_close(rendered.patch_features, field.patch_head(latent))
@@ -53,26 +53,22 @@ def test_one_heavy_sample_is_decoded_as_it_is() -> None:
 def test_latents_are_composited_before_they_are_decoded() -> None:
     field = make_field()
     points, weights = rays()
-    latent = field.latent(contract(points.reshape(-1, 3))).reshape(20, 4, -1)
+    latent = field.latent(points.reshape(-1, 3)).reshape(20, 4, -1)
     expected = field.feature_head((weights[..., None] * latent).sum(dim=1))
-    torch.testing.assert_close(field(points, weights).features, expected)
+    torch.testing.assert_close(field.render(points, weights).features, expected)
 
 
 def test_order_of_samples_does_not_matter() -> None:
     field = make_field()
     points, weights = rays()
-    torch.testing.assert_close(field(points.flip(1), weights.flip(1)).features, field(points, weights).features)
-
-
-def test_contracted_points_may_be_given_at_once() -> None:
-    field = make_field()
-    points, weights = rays()
-    assert torch.equal(field.render(contract(points), weights).features, field(points, weights).features)
+    torch.testing.assert_close(
+        field.render(points.flip(1), weights.flip(1)).features, field.render(points, weights).features
+    )
 
 
 def test_field_without_a_patch_encoder_has_no_such_head() -> None:
     field = make_field(patch_dim=0)
-    assert field(*rays()).patch_features is None
+    assert field.render(*rays()).patch_features is None
     assert not any("patch" in name for name in field.state_dict())
 
 
@@ -81,10 +77,9 @@ def test_words_are_compared_with_rays_as_with_their_features() -> None:
     points, weights = rays()
     text = unit(torch.randn(7, 6))
     hidden = field.hidden(points, weights)
-    features = field(points, weights).features
-    torch.testing.assert_close(field.lengths(hidden)[:, 0], features.norm(dim=-1), rtol=1e-4, atol=1e-5)
-    found = field.products(hidden, text) / field.lengths(hidden)
-    torch.testing.assert_close(found, relevancy(features, text), rtol=1e-4, atol=1e-5)
+    found = field.products(hidden, text) * field.inverse_lengths(hidden)
+    expected = relevancy(field.render(points, weights).features, text)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_ray_without_a_feature_is_relevant_to_nothing() -> None:
@@ -92,4 +87,4 @@ def test_ray_without_a_feature_is_relevant_to_nothing() -> None:
     for parameter in field.last_layer.parameters():
         torch.nn.init.zeros_(parameter)
     hidden = field.hidden(*rays())
-    assert (field.products(hidden, unit(torch.randn(2, 6))) / field.lengths(hidden)).eq(0).all()
+    assert (field.products(hidden, unit(torch.randn(2, 6))) * field.inverse_lengths(hidden)).eq(0).all()

@@ -77,6 +77,21 @@ def test_lookup_equals_the_definition(tmp_path, normalised):
     np.testing.assert_allclose(features.numpy(), expected, atol=2e-4)
 
 
+@pytest.mark.parametrize("dim", [19, 64])
+def test_lookup_of_long_vectors_and_more_views_than_may_be_open(tmp_path, monkeypatch, dim):
+    monkeypatch.setattr(store_module, "MAX_OPEN_VIEWS", 2)
+    store = make_store(tmp_path, [(2, 3, 4, dim), (2, 5, 2, dim), (2, 1, 1, dim), (2, 4, 4, dim), (2, 2, 3, dim)], 0.3)
+    np.save(store.paths[3], np.asfortranarray(np.load(store.paths[3])))
+    generator = torch.Generator().manual_seed(0)
+    views, uv = torch.randint(0, 5, (200,), generator=generator), torch.rand(200, 2, generator=generator)
+    features, valid = store.lookup(views, uv)
+    places = zip(views.tolist(), uv.tolist(), strict=True)
+    expected = np.stack([slow_lookup(np.load(store.paths[view]), u, v, True) for view, (u, v) in places])
+    np.testing.assert_array_equal(valid.numpy(), expected.any(-1))
+    np.testing.assert_allclose(features.numpy(), expected, atol=2e-4)
+    assert len(store._open) <= 2
+
+
 def test_lookup_at_a_cell_centre_is_that_cell(tmp_path):
     store = make_store(tmp_path, [(1, 3, 4, 5)])
     rows, columns = torch.meshgrid(torch.arange(3), torch.arange(4), indexing="ij")

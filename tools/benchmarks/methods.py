@@ -18,7 +18,6 @@ from ovs3d.config import tiny
 from ovs3d.data.dataparser import OVS3DDataParserConfig
 from ovs3d.evaluation.lattice import render_lattice
 from ovs3d.evaluation.metrics import psnr
-from ovs3d.native.memory import keep_freed_memory
 from ovs3d.trainer import OVS3DTrainerConfig
 
 RAYS = 1024
@@ -78,7 +77,6 @@ class Loop:
 
 def ours(data: Path, max_side: int) -> Loop:
     """The geometry stage of ovs3d-tiny."""
-    keep_freed_memory()  # As the trainer does; in one process both sides profit.
     return Loop(tiny_on(data, max_side))
 
 

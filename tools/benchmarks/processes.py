@@ -37,7 +37,7 @@ def measure(command: list[str]) -> int:
     """Runs a command, prints its usage as JSON, and returns its status."""
     began = time.perf_counter()
     status = subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6  # Linux counts in kB.
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e9  # Linux counts in KiB.
     sys.stdout.write(json.dumps(asdict(Usage(time.perf_counter() - began, peak))))
     return status
 

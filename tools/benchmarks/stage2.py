@@ -12,7 +12,6 @@ from ovs3d.evaluation.results import ResultRow
 from ovs3d.field.samples import SampleTable, lattice_rays
 from ovs3d.field.semantic import RaySemantics, SemanticField
 from ovs3d.model_config import OVS3DModelConfig
-from ovs3d.native.memory import keep_freed_memory
 from ovs3d.objectives import semantic_losses
 from ovs3d.teachers.bank import TeacherBank
 from ovs3d.teachers.base import FeatureMeta
@@ -44,7 +43,6 @@ class Iteration:
 
     def __init__(self, folder: Path) -> None:
         torch.manual_seed(0)
-        keep_freed_memory()  # As the trainer does; both ways profit.
         self.config = OVS3DModelConfig(classes=tuple(f"class {index}" for index in range(CLASSES)))
         rows, columns = HEIGHT // PATCH, WIDTH // PATCH
         text_grid = storage_grid(HEIGHT, WIDTH, 1)

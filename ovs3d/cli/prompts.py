@@ -1,0 +1,63 @@
+"""`ovs3d prompts`: what the teacher makes of the words, before any training."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass
+class Prompts:
+    """Show what the teacher sees, for example: ovs3d prompts --data data/room --encoder tiny-clip."""
+
+    data: Path
+    """Scene folder."""
+    classes: tuple[str, ...] = ()
+    """Words, "name" or "name: prompt | prompt"; by default those of DATA/classes.txt."""
+    encoder: str = "ViT-B-16:laion2b_s34b_b88k"
+    """Image-text encoder: MODEL:PRETRAINED, MODEL:/path/to/checkpoint, or tiny-clip."""
+    teacher: str = "clip-dense"
+    """clip-dense or clip-crops; with --features it is files."""
+    features: Path | None = None
+    """Folder of features computed by another program."""
+    views: int = 3
+    """So many training views, spread evenly."""
+    out: Path = Path("outputs/prompts.png")
+    """The figure."""
+    device: str = "cpu"
+    """cpu or cuda."""
+
+    def run(self) -> int:
+        """Writes the figure and prints what the teacher mixes up."""
+        import numpy as np
+        from nerfstudio.utils.rich_utils import CONSOLE
+        from PIL import Image
+
+        from ovs3d.data.datamanager import OVS3DDataManagerConfig
+        from ovs3d.data.dataparser import OVS3DDataParserConfig
+        from ovs3d.data.validation import training_images
+        from ovs3d.evaluation.prompts import ViewMaps, prompts_figure, relevancy_maps, warnings
+        from ovs3d.preflight import read_classes
+        from ovs3d.teachers.bank import open_teachers
+        from ovs3d.teachers.text import embed_classes
+
+        parser = OVS3DDataParserConfig(data=self.data)
+        teachers = ("files",) if self.features is not None else (self.teacher,)
+        manager = OVS3DDataManagerConfig(
+            data=self.data, dataparser=parser, encoder=self.encoder, teachers=teachers, features=self.features
+        )
+        classes = read_classes(manager, self.classes)
+        names = [name for name, _ in classes]
+        images = training_images(parser)
+        spread = np.linspace(0, len(images) - 1, min(max(1, self.views), len(images))).round().astype(int)
+        chosen = [images[index] for index in spread]
+        store = open_teachers(manager, chosen, self.device).text_store
+        text = embed_classes(manager, tuple(texts for _, texts in classes), store.meta.space)
+        views = [
+            ViewMaps(path.stem, np.asarray(Image.open(path).convert("RGB")), relevancy_maps(store, index, text))
+            for index, path in enumerate(chosen)
+        ]
+        self.out.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(prompts_figure(views, names, store.meta.levels)).save(self.out)
+        for warning in warnings(views, names):
+            CONSOLE.print(warning, markup=False)
+        CONSOLE.print(f"Figure: {self.out}", markup=False)
+        return 0

@@ -1,0 +1,121 @@
+"""What a teacher makes of the words before anything is trained: maps to look at, and words that it mixes up."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from ovs3d.evaluation.figures import MARGIN, TITLE_HEIGHT, relevancy_to_rgb
+from ovs3d.palette import class_colours, colourise, draw_legend, load_font, shorten
+from ovs3d.relevancy import relevancy
+from ovs3d.teachers.store import FeatureStore
+
+SAME = 0.9
+"""Correlation of two words' relevancy, over all cells, above which the teacher hardly tells them apart."""
+PANEL_WIDTH = 176
+
+
+@dataclass(frozen=True)
+class ViewMaps:
+    """What the teacher says about the words in one view."""
+
+    name: str
+    photo: UInt8[np.ndarray, "h w 3"]
+    relevancies: Float[Tensor, "scales gh gw classes"]
+    """Cosines in [-1, 1]; NaN where the teacher has nothing to say."""
+
+
+def relevancy_maps(
+    store: FeatureStore, view: int, text: Float[Tensor, "classes dim"]
+) -> Float[Tensor, "scales gh gw classes"]:
+    """Relevancy of every word in every cell of a view; NaN where the cell is not valid."""
+    cells, valid = store.cells(view)
+    found = relevancy(cells, text).masked_fill(~valid[..., None], torch.nan)
+    return found.transpose(0, 1).unflatten(1, store.size(view))
+
+
+def warnings(views: Sequence[ViewMaps], names: Sequence[str]) -> Iterator[str]:
+    """One sentence for every pair of words that the teacher mixes up, and for every word that is nowhere the best."""
+    cells = torch.cat([view.relevancies.flatten(0, 2) for view in views])
+    cells = cells[cells.isfinite().all(dim=-1)]
+    if len(cells) < 2:
+        yield "The teacher says nothing about these views; choose others."
+        return
+    same = torch.corrcoef(cells.T).nan_to_num()
+    for first in range(len(names)):
+        for second in range(first + 1, len(names)):
+            if same[first, second] > SAME:
+                yield (
+                    f"The teacher hardly tells '{names[first]}' from '{names[second]}' (correlation "
+                    f"{same[first, second]:.2f}): reword one of them, or make them one class."
+                )
+    best = set(cells.argmax(dim=-1).tolist())
+    for index, name in enumerate(names):
+        if index not in best:
+            yield f"'{name}' is the best word nowhere in these views: reword it, or choose views that show it."
+
+
+def prompts_figure(
+    views: Sequence[ViewMaps], names: Sequence[str], levels: Sequence[str]
+) -> UInt8[np.ndarray, "figure_h figure_w 3"]:
+    """A row for every view and scale: photograph, best word, and the relevancy of every word.
+
+    Every word's maps span the same colours at a scale in all views: blue is its lowest relevancy, red its highest.
+    """
+    colours = class_colours(len(names))
+    low, high = limits(views)
+    rows = [
+        Image.fromarray(row)
+        for view in views
+        for scale, level in enumerate(levels)
+        for row in [figure_row(view, scale, f"{view.name}, {level}", names, colours, low[scale], high[scale])]
+    ]
+    legend = Image.fromarray(draw_legend(names, colours, rows[0].width))
+    figure = Image.new("RGB", (rows[0].width, sum(row.height for row in rows) + legend.height), "white")
+    top = 0
+    for part in [*rows, legend]:
+        figure.paste(part, (0, top))
+        top += part.height
+    return np.asarray(figure)
+
+
+def limits(
+    views: Sequence[ViewMaps],
+) -> tuple[Float[np.ndarray, "scales classes"], Float[np.ndarray, "scales classes"]]:
+    """Lowest and highest relevancy of every word at every scale, over the views."""
+    cells = np.concatenate([view.relevancies.flatten(1, 2).numpy() for view in views], axis=1)
+    known = np.isfinite(cells)
+    low = np.where(known, cells, np.inf).min(axis=1)
+    high = np.where(known, cells, -np.inf).max(axis=1)
+    return low, np.maximum(high, low + 1e-6)
+
+
+def figure_row(
+    view: ViewMaps,
+    scale: int,
+    title: str,
+    names: Sequence[str],
+    colours: UInt8[np.ndarray, "classes 3"],
+    low: Float[np.ndarray, " classes"],
+    high: Float[np.ndarray, " classes"],
+) -> UInt8[np.ndarray, "row_h row_w 3"]:
+    """Titled panels side by side."""
+    maps = view.relevancies[scale].numpy()
+    known = np.isfinite(maps).all(axis=-1)
+    best = np.where(known, np.where(known[..., None], maps, -np.inf).argmax(axis=-1), -1)
+    panels = {title: view.photo, "best word": colourise(best, colours)}
+    panels |= {name: relevancy_to_rgb(maps[..., i], low[i], high[i]) for i, name in enumerate(names)}
+    height = max(1, round(PANEL_WIDTH * view.photo.shape[0] / view.photo.shape[1]))
+    row = Image.new("RGB", (len(panels) * (PANEL_WIDTH + MARGIN) + MARGIN, TITLE_HEIGHT + height + MARGIN), "white")
+    draw = ImageDraw.Draw(row)
+    for index, (name, panel) in enumerate(panels.items()):
+        left = MARGIN + index * (PANEL_WIDTH + MARGIN)
+        method = Image.Resampling.LANCZOS if index == 0 else Image.Resampling.NEAREST
+        row.paste(Image.fromarray(panel).resize((PANEL_WIDTH, height), method), (left, TITLE_HEIGHT))
+        font = load_font(14, name)
+        draw.text((left, TITLE_HEIGHT // 2), shorten(name, font, PANEL_WIDTH), fill="black", font=font, anchor="lm")
+    return np.asarray(row)
