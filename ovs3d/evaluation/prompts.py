@@ -108,7 +108,7 @@ def figure_row(
     known = np.isfinite(maps).all(axis=-1)
     best = np.where(known, np.where(known[..., None], maps, -np.inf).argmax(axis=-1), -1)
     panels = {title: view.photo, "best word": colourise(best, colours)}
-    panels |= {name: relevancy_to_rgb(maps[..., i], low[i], high[i]) for i, name in enumerate(names)}
+    panels |= {name: relevancy_to_rgb(maps[..., i], float(low[i]), float(high[i])) for i, name in enumerate(names)}
     height = max(1, round(PANEL_WIDTH * view.photo.shape[0] / view.photo.shape[1]))
     row = Image.new("RGB", (len(panels) * (PANEL_WIDTH + MARGIN) + MARGIN, TITLE_HEIGHT + height + MARGIN), "white")
     draw = ImageDraw.Draw(row)

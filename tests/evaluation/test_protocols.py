@@ -33,7 +33,7 @@ class FakeScene:
             photo = torch.full((2, 4, 3), 0.4 + 0.2 * index)
             yield View(f"view_{index}", cast(Any, index), photo, labels)
 
-    def segment(self, camera: int) -> Segmentation:
+    def segment(self, camera: int, with_scores: bool) -> Segmentation:
         scores = torch.nn.functional.one_hot(PREDICTED, 3).float()
         return Segmentation(PREDICTED, scores, torch.full((2, 4, 3), 0.5), torch.ones(2, 4), CLASSES)
 

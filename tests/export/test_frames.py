@@ -59,7 +59,7 @@ class FakeScene:
     def __init__(self) -> None:
         self.depths: list[float] = []
 
-    def segment(self, camera: list[float]) -> Segmentation:
+    def segment(self, camera: list[float], with_scores: bool) -> Segmentation:
         self.depths.extend(camera)
         return make_result(depth=camera[0])
 
@@ -81,7 +81,7 @@ def test_video_has_a_frame_for_each_camera_and_one_depth_range(tmp_path: Path, m
 
 def test_interrupted_rendering_leaves_no_file(tmp_path: Path) -> None:
     scene = FakeScene()
-    scene.segment = lambda camera: (_ for _ in ()).throw(KeyboardInterrupt)
+    scene.segment = lambda camera, with_scores: (_ for _ in ()).throw(KeyboardInterrupt)
     with pytest.raises(KeyboardInterrupt):
         record(scene, tmp_path / "a.mp4")
     assert list(tmp_path.iterdir()) == []
