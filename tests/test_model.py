@@ -159,7 +159,8 @@ def test_rays_without_any_valid_scale_count_for_nothing() -> None:
 
 def test_evaluation_is_deterministic_and_in_range() -> None:
     model = make_model().eval()
-    model.step, model.extra_outputs = 10, ("class_scores",)
+    model.step = 10
+    model.extra_outputs = ("class_scores",)
     first, second = model(make_rays()), model(make_rays())
     assert set(first) == {"rgb", "accumulation", "depth", "segmentation", "class_id", "class_scores"}
     assert all(torch.equal(first[name], second[name]) for name in first)
@@ -208,7 +209,8 @@ def test_rgba_takes_the_grey_away() -> None:
 
 def test_samples_of_the_table_render_as_the_view_does() -> None:
     model = make_model().eval()
-    model.step, model.extra_outputs = 10, ("class_scores",)
+    model.step = 10
+    model.extra_outputs = ("class_scores",)
     rays = make_rays()
     points, weights = model.heaviest(rays)
     assert points.shape == (12, 4, 3) and points.abs().max() <= 1.0

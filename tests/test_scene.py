@@ -122,7 +122,9 @@ def test_words_are_asked_without_a_class_list(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(scene.model, "get_outputs_for_camera", lambda camera: rendered.append(camera) or render(camera))
     found = scene.relevancy(["x", "z"], camera_at(0.0))
     assert found.shape == (4, 4, 2) and found.std() > 0.0
-    torch.testing.assert_close(found[..., 0], scene.segment(camera_at(0.0)).scores[..., 0])  # The first class is x.
+    scores = scene.segment(camera_at(0.0)).scores
+    assert scores is not None
+    torch.testing.assert_close(found[..., 0], scores[..., 0])  # The first class is x.
     assert len(rendered) == 2
     torch.testing.assert_close(scene.relevancy(["z"], camera_at(0.0))[..., 0], found[..., 1])
     assert len(rendered) == 2, "the same view is not rendered for another word"

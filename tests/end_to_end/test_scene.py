@@ -20,6 +20,7 @@ def test_segmentation_of_a_camera(scene: Scene) -> None:
     assert scene.classes == CLASSES
     result = scene.segment(scene.held_out_outputs.cameras[0:1])
     assert result.labels.shape == result.depth.shape == (HEIGHT, WIDTH)
+    assert result.scores is not None
     assert result.scores.shape == (HEIGHT, WIDTH, len(CLASSES)) and result.rgb.shape == (HEIGHT, WIDTH, 3)
     assert torch.equal(result.scores.argmax(dim=-1), result.labels)
     assert result.scores.abs().max() <= 1.0 + 1e-5

@@ -84,11 +84,11 @@ def test_group_measured_alone_takes_the_place_of_its_rows(tmp_path: Path, monkey
     values = iter([1.0, 2.0, 3.0])
     measure = lambda: iter([median_row("speed", (next(values),), None, "s")])  # noqa: E731
     monkeypatch.setattr(Benchmark, "groups", lambda self: {"first": measure, "second": measure})
-    files = {"out": tmp_path / "rows.json", "page": tmp_path / "page.md"}
-    Benchmark(**files).run()
-    Benchmark(only=("first",), **files).run()
-    rows = read_results(files["out"])
+    out, page = tmp_path / "rows.json", tmp_path / "page.md"
+    Benchmark(out=out, page=page).run()
+    Benchmark(only=("first",), out=out, page=page).run()
+    rows = read_results(out)
     assert [(row.command[-12:], row.value) for row in rows] == [("--only first", 3.0), ("-only second", 2.0)]
-    assert files["page"].read_text().startswith("# Benchmarks")
+    assert page.read_text().startswith("# Benchmarks")
     with pytest.raises(SystemExit, match="none of first, second"):
-        Benchmark(only=("third",), **files).run()
+        Benchmark(only=("third",), out=out, page=page).run()
