@@ -13,7 +13,7 @@ from ovs3d.evaluation.results import ResultRow
 from ovs3d.model import OVS3DModel
 from ovs3d.relevancy import relevancy
 from ovs3d.scene import Scene
-from ovs3d.teachers.text import embed_prompts
+from ovs3d.teachers.text import embed_prompts, text_encoder
 from tools.benchmarks.methods import Loop, tiny_on
 from tools.benchmarks.timing import median_row, repeat, take_turns
 
@@ -65,7 +65,8 @@ def untrained(room: Path) -> Scene:
     model = Loop(config).pipeline.model.eval()
     assert isinstance(model, OVS3DModel)
     model.step = model.config.geometry_steps
-    model.text.copy_(normalize(torch.randn_like(model.text), dim=-1))
+    settings = config.pipeline.datamanager
+    model.text.copy_(embed_prompts(text_encoder(settings), config.pipeline.prompts))
     return Scene(config, model)
 
 
