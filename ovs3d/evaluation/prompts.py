@@ -15,8 +15,8 @@ from ovs3d.relevancy import relevancy
 from ovs3d.teachers.store import FeatureStore
 
 SAME = 0.97
-"""Correlation of two words' relevancy, over all cells, above which the teacher hardly tells them apart; the two red cones of
-the bundled scene, which tiny-clip does tell apart, are at 0.92."""
+"""Correlation of two words' relevancy, over all cells, above which the teacher hardly tells them apart; the two red
+cones of the bundled scene, which tiny-clip does tell apart, are at 0.92."""
 PANEL_WIDTH = 176
 
 
