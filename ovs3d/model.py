@@ -141,9 +141,10 @@ class OVS3DModel(Model):
         weights = rendering.render_weights(density, deltas)
         accumulation = weights.sum(dim=-1, keepdim=True)
         shown, kept = rendering.heaviest_samples(weights, self.config.coloured_samples)
-        colour = self.radiance.colour(pick(points, kept), pick(features, kept), ray_bundle.directions)
+        composited = rendering.composite(weights, features)
+        colour = self.radiance.colour(composited, pick(points, kept), shown, ray_bundle.directions)
         outputs: dict[str, Any] = {
-            "rgb": rendering.composite(shown, colour) + 0.5 * (1.0 - accumulation),
+            "rgb": accumulation * colour + 0.5 * (1.0 - accumulation),
             "accumulation": accumulation,
         }
         distances = rendering.spacing_to_distance(edges)

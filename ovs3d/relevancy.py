@@ -45,6 +45,7 @@ class _InverseLength(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, vectors):
+        """From vectors [..., dim]."""
         length = torch.linalg.vector_norm(vectors, dim=-1)
         long_enough = length > SHORTEST
         inverse = torch.where(long_enough, 1.0 / torch.where(long_enough, length, 1.0), 0.0)
@@ -54,6 +55,7 @@ class _InverseLength(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, *gradients):  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Gradient of the vectors: d(1/|v|) = -v / |v|^3."""
         vectors, inverse = ctx.saved_tensors
         return vectors * (-gradients[0] * inverse**3)[..., None]
 

@@ -51,9 +51,8 @@ class Demo:
         write_video(scene, smooth_path(scene.train_outputs.cameras, self.frames), video, fps=12)
         summary = summarise(results)
         summary["seconds"] = time.monotonic() - began
-        summary["peak_memory_gb"] = (
-            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
-        )  # Linux counts in KiB.
+        peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # So Linux counts.
+        summary["peak_memory_gb"] = peak_kib * 1024 / 1e9
         write_json(out / "summary.json", summary)
         CONSOLE.print(table(results))
         CONSOLE.print(f"{summary['seconds']:.0f} s, {summary['peak_memory_gb']:.1f} GB at most")

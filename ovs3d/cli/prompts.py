@@ -33,6 +33,7 @@ class Prompts:
 
         from ovs3d.data.datamanager import OVS3DDataManagerConfig
         from ovs3d.data.dataparser import OVS3DDataParserConfig
+        from ovs3d.data.splits import spread_evenly
         from ovs3d.data.validation import training_images
         from ovs3d.evaluation.prompts import ViewMaps, prompts_figure, relevancy_maps, warnings
         from ovs3d.preflight import read_classes
@@ -47,8 +48,7 @@ class Prompts:
         classes = read_classes(manager, self.classes)
         names = [name for name, _ in classes]
         images = training_images(parser)
-        spread = np.linspace(0, len(images) - 1, min(max(1, self.views), len(images))).round().astype(int)
-        chosen = [images[index] for index in spread]
+        chosen = [images[index] for index in spread_evenly(self.views, len(images))]
         store = open_teachers(manager, chosen, self.device).text_store
         text = embed_classes(manager, tuple(texts for _, texts in classes), store.meta.space)
         views = [

@@ -46,3 +46,9 @@ def split_views(posed: PosedViews, masked: Sequence[bool], protocol: Protocol) -
     if not train:
         raise UserError(f"{posed.source} leaves none of {len(images)} views to train on; hold out fewer of them.")
     return train, held_out
+
+
+def spread_evenly(count: int, total: int) -> list[int]:
+    """About `count` of `total` indices, at least one, in rising order, first and last among them if there are several."""
+    count = max(1, count)
+    return sorted({round(i * (total - 1) / max(count - 1, 1)) for i in range(count)})

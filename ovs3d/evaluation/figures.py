@@ -1,12 +1,12 @@
 """Pictures of one evaluated view: photograph, label, prediction and error side by side, and relevancy maps."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float, Integer, UInt8
 from PIL import Image, ImageDraw
 
-from ovs3d.palette import colourise, draw_legend, load_font
+from ovs3d.palette import colourise, draw_legend, load_font, shorten
 
 TITLE_HEIGHT = 30
 MARGIN = 8
@@ -43,19 +43,30 @@ def evaluation_figure(
         "prediction": colourise(prediction, colours),
         f"error{share}": mistakes,
     }
+    row = titled_panels(panels, panel_width, font_size=17)
+    legend = draw_legend(names, colours, row.shape[1] - 2 * MARGIN)
+    white = ((0, MARGIN), (MARGIN, MARGIN), (0, 0))
+    return np.concatenate([row, np.pad(legend, white, constant_values=255)])
+
+
+def titled_panels(
+    panels: Mapping[str, UInt8[np.ndarray, "_ _ 3"]], panel_width: int, font_size: int
+) -> UInt8[np.ndarray, "row_h row_w 3"]:
+    """Panels of one shape in a row, each below its title, the photograph first; titles too long for a panel are cut.
+
+    Blended class colours would name classes that are not there: only the photograph is interpolated.
+    """
+    photo = next(iter(panels.values()))
     height = max(1, round(panel_width * photo.shape[0] / photo.shape[1]))
-    width = len(panels) * (panel_width + MARGIN) + MARGIN
-    legend = Image.fromarray(draw_legend(names, colours, width - 2 * MARGIN))
-    figure = Image.new("RGB", (width, TITLE_HEIGHT + height + 2 * MARGIN + legend.height), "white")
-    draw = ImageDraw.Draw(figure)
+    row = Image.new("RGB", (len(panels) * (panel_width + MARGIN) + MARGIN, TITLE_HEIGHT + height + MARGIN), "white")
+    draw = ImageDraw.Draw(row)
     for index, (title, panel) in enumerate(panels.items()):
         left = MARGIN + index * (panel_width + MARGIN)
-        # Blended class colours would name classes that are not there; only the photograph is interpolated.
         method = Image.Resampling.LANCZOS if index == 0 else Image.Resampling.NEAREST
-        figure.paste(Image.fromarray(panel).resize((panel_width, height), method), (left, TITLE_HEIGHT))
-        draw.text((left, TITLE_HEIGHT // 2), title, fill="black", font=load_font(17), anchor="lm")
-    figure.paste(legend, (MARGIN, TITLE_HEIGHT + height + MARGIN))
-    return np.asarray(figure)
+        row.paste(Image.fromarray(panel).resize((panel_width, height), method), (left, TITLE_HEIGHT))
+        font = load_font(font_size, title)
+        draw.text((left, TITLE_HEIGHT // 2), shorten(title, font, panel_width), fill="black", font=font, anchor="lm")
+    return np.asarray(row)
 
 
 def relevancy_to_rgb(

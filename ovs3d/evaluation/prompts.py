@@ -6,11 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from PIL import Image, ImageDraw
 from torch import Tensor
 
-from ovs3d.evaluation.figures import MARGIN, TITLE_HEIGHT, relevancy_to_rgb
-from ovs3d.palette import class_colours, colourise, draw_legend, load_font, shorten
+from ovs3d.evaluation.figures import relevancy_to_rgb, titled_panels
+from ovs3d.palette import class_colours, colourise, draw_legend
 from ovs3d.relevancy import relevancy
 from ovs3d.teachers.store import FeatureStore
 
@@ -36,7 +35,7 @@ def relevancy_maps(
     """Relevancy of every word in every cell of a view; NaN where the cell is not valid."""
     cells, valid = store.cells(view)
     found = relevancy(cells, text).masked_fill(~valid[..., None], torch.nan)
-    return found.transpose(0, 1).unflatten(1, store.size(view))
+    return found.transpose(0, 1).unflatten(1, store.view(view).shape[1:3])
 
 
 def warnings(views: Sequence[ViewMaps], names: Sequence[str]) -> Iterator[str]:
@@ -70,18 +69,11 @@ def prompts_figure(
     colours = class_colours(len(names))
     low, high = limits(views)
     rows = [
-        Image.fromarray(row)
+        figure_row(view, scale, f"{view.name}, {level}", names, colours, low[scale], high[scale])
         for view in views
         for scale, level in enumerate(levels)
-        for row in [figure_row(view, scale, f"{view.name}, {level}", names, colours, low[scale], high[scale])]
     ]
-    legend = Image.fromarray(draw_legend(names, colours, rows[0].width))
-    figure = Image.new("RGB", (rows[0].width, sum(row.height for row in rows) + legend.height), "white")
-    top = 0
-    for part in [*rows, legend]:
-        figure.paste(part, (0, top))
-        top += part.height
-    return np.asarray(figure)
+    return np.concatenate([*rows, draw_legend(names, colours, rows[0].shape[1])])
 
 
 def limits(
@@ -110,13 +102,4 @@ def figure_row(
     best = np.where(known, np.where(known[..., None], maps, -np.inf).argmax(axis=-1), -1)
     panels = {title: view.photo, "best word": colourise(best, colours)}
     panels |= {name: relevancy_to_rgb(maps[..., i], float(low[i]), float(high[i])) for i, name in enumerate(names)}
-    height = max(1, round(PANEL_WIDTH * view.photo.shape[0] / view.photo.shape[1]))
-    row = Image.new("RGB", (len(panels) * (PANEL_WIDTH + MARGIN) + MARGIN, TITLE_HEIGHT + height + MARGIN), "white")
-    draw = ImageDraw.Draw(row)
-    for index, (name, panel) in enumerate(panels.items()):
-        left = MARGIN + index * (PANEL_WIDTH + MARGIN)
-        method = Image.Resampling.LANCZOS if index == 0 else Image.Resampling.NEAREST
-        row.paste(Image.fromarray(panel).resize((PANEL_WIDTH, height), method), (left, TITLE_HEIGHT))
-        font = load_font(14, name)
-        draw.text((left, TITLE_HEIGHT // 2), shorten(name, font, PANEL_WIDTH), fill="black", font=font, anchor="lm")
-    return np.asarray(row)
+    return titled_panels(panels, PANEL_WIDTH, font_size=14)

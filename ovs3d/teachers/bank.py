@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ovs3d.data.splits import spread_evenly
 from ovs3d.errors import UserError
 from ovs3d.relevancy import RelevancyRange, relevancy
 from ovs3d.teachers.base import build_teacher
@@ -104,8 +105,7 @@ def open_teachers(settings: TeacherSettings, images: Sequence[Path], device: tor
             patch_store = store
         else:
             text_stores.append(store)
-    count = max(1, round(settings.feature_views * len(images)))
-    used = tuple(sorted({round(i * (len(images) - 1) / max(count - 1, 1)) for i in range(count)}))
+    used = tuple(spread_evenly(round(settings.feature_views * len(images)), len(images)))
     levels = settings.levels or tuple(range(len(text_stores[0].meta.levels)))
     return TeacherBank(text_stores[0], patch_store, used, levels)
 

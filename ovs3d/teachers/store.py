@@ -25,7 +25,6 @@ class FeatureStore:
         self.meta = meta
         self.paths = tuple(paths)
         self._open: dict[int, np.ndarray] = {}
-        self._sizes: dict[int, tuple[int, int]] = {}
 
     def __len__(self) -> int:
         """Number of views."""
@@ -38,13 +37,6 @@ class FeatureStore:
                 self._open.pop(next(iter(self._open)))
             self._open[index] = read_view(self.paths[index], self.meta)
         return self._open[index]
-
-    def size(self, index: int) -> tuple[int, int]:
-        """(rows, columns) of a view's grid; remembered, because a look-up of many views must not hold them all open."""
-        if index not in self._sizes:
-            _, *size, _ = self.view(index).shape
-            self._sizes[index] = (size[0], size[1])
-        return self._sizes[index]
 
     def cells(self, index: int) -> tuple[Float[Tensor, "cells scales dim"], Bool[Tensor, "cells scales"]]:
         """All cells of one view, row by row: unit-length float32 features (zero if invalid) and which are valid."""
@@ -70,49 +62,33 @@ class FeatureStore:
         shape = len(order), len(self.meta.levels), self.meta.dim
         features = torch.empty(shape, dtype=torch.float32, device="cpu")
         valid = torch.empty(shape[:2], dtype=torch.bool, device="cpu")
-        fill = self._fill if library() is None else self._fill_compiled
-        fill(order, asked[order], places, features, valid)
-        return features.to(uv.device), valid.to(uv.device)
-
-    def _fill_compiled(
-        self,
-        order: Int[Tensor, "rays"],
-        views: Int[Tensor, "rays"],
-        uv: Float[Tensor, "rays 2"],
-        features: Float[Tensor, "rays scales dim"],
-        valid: Bool[Tensor, "rays scales"],
-    ) -> None:
-        """Looks up rays in `order`, that of their `views`, by the kernel, with a limited number of views open."""
-        found, index = views.unique_consecutive(return_inverse=True)
+        found, index = asked[order].unique_consecutive(return_inverse=True)
         for first in range(0, len(found), MAX_OPEN_VIEWS):
             opened = [self.view(view) for view in found[first : first + MAX_OPEN_VIEWS].tolist()]
             part = slice(*torch.searchsorted(index, torch.tensor([first, first + len(opened)])).tolist())
-            look_up(opened, order[part], index[part] - first, uv, self.meta.normalised, features, valid)
+            rays, seen = order[part], index[part] - first
+            if library() is None:
+                features[rays], valid[rays] = self._interpolate(opened, seen, places[rays])
+            else:
+                look_up(opened, rays, seen, places, self.meta.normalised, features, valid)
             del opened  # Or the next ones would be opened beside them.
+        return features.to(uv.device), valid.to(uv.device)
 
-    def _fill(
-        self,
-        order: Int[Tensor, "rays"],
-        views: Int[Tensor, "rays"],
-        uv: Float[Tensor, "rays 2"],
-        features: Float[Tensor, "rays scales dim"],
-        valid: Bool[Tensor, "rays scales"],
-    ) -> None:
-        """The same in PyTorch."""
-        found, counts = views.unique_consecutive(return_counts=True)
-        sizes = torch.tensor([self.size(view) for view in found.tolist()]).view(-1, 2).long()
-        corners, weights = bilinear_cells(uv[order], sizes.repeat_interleave(counts, dim=0))
-        _, scales, dim = features.shape
-        stored = np.empty((scales, len(order), 4, dim), np.float16)
-        start = 0
-        for view, count in zip(found.tolist(), counts.tolist(), strict=True):
-            rays = slice(start, start + count)
-            stored[:, rays] = self.view(view).reshape(scales, -1, dim)[:, corners[rays].numpy()]
-            start += count
-        features[order] = self._mix(torch.from_numpy(stored), weights).transpose(0, 1)
+    def _interpolate(
+        self, opened: Sequence[np.ndarray], views: Int[Tensor, "rays"], uv: Float[Tensor, "rays 2"]
+    ) -> tuple[Float[Tensor, "rays scales dim"], Bool[Tensor, "rays scales"]]:
+        """What the kernel computes, in PyTorch; `views` are indices into `opened`, in rising order."""
+        sizes = torch.tensor([view.shape[1:3] for view in opened])
+        corners, weights = bilinear_cells(uv, sizes[views])
+        scales, dim = len(self.meta.levels), self.meta.dim
+        stored = np.empty((scales, len(views), 4, dim), np.float16)
+        borders = torch.searchsorted(views, torch.arange(len(opened) + 1)).tolist()
+        for view, start, stop in zip(opened, borders, borders[1:], strict=False):
+            stored[:, start:stop] = view.reshape(scales, -1, dim)[:, corners[start:stop].numpy()]
+        features = self._mix(torch.from_numpy(stored), weights).transpose(0, 1)
         norm = features.norm(dim=-1, keepdim=True)
-        valid[:] = norm[..., 0] > 0
-        features.div_(norm).masked_fill_(~valid[..., None], 0.0)
+        valid = norm > 0
+        return torch.where(valid, features / norm, 0.0), valid[..., 0]
 
     def _mix(
         self, stored: Float[Tensor, "scales rays 4 dim"], weights: Float[Tensor, "rays 4"]

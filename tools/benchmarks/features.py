@@ -49,7 +49,7 @@ def stored_sizes(teachers: list[Teacher], image: Tensor) -> Iterator[ResultRow]:
     name = f"features of a {WIDTH}x{HEIGHT} view"
     yield ResultRow(f"{name}, ViT-B/16 at 3 scales", sizes[0], 3.0, "MB", False, None, (0,), COMMAND)
     yield ResultRow(f"{name}, all teachers", sum(sizes), 8.0, "MB", False, None, (0,), COMMAND)
-    yield ResultRow(f"{name}, as 3D-OVS keeps them", THEIRS, None, "MB", False, None, (), "published")
+    yield ResultRow(f"{name}, published for 3D-OVS", THEIRS, None, "MB", False, None, (), "published")
 
 
 def extraction(clip: OpenClipEncoder, image: Tensor, repetitions: int) -> Iterator[ResultRow]:

@@ -12,8 +12,9 @@ AUTHORS = (
     "--pipeline.model.normalise-per-view", "True", "--pipeline.model.rendered-temperature", "1",
     "--pipeline.model.selected-temperature", "1", "--pipeline.model.selection-sharpness", "1",
     "--pipeline.model.rda-normalise", "False", "--pipeline.model.fda-temperature", "0.2", f"{WEIGHTS}.rda", "1",
+    f"{WEIGHTS}.patch-feature", "1",
 )  # fmt: skip
-"""The constants and choices of 3D-OVS but its weights of FDA and of the DINO head."""
+"""The constants and choices of 3D-OVS but its weights of FDA."""
 ABLATIONS: dict[str, tuple[str, ...]] = {
     "uniform mean of levels": ("--pipeline.model.selection", "False"),
     "level 1/5 alone": ("--pipeline.datamanager.levels", "0"),
