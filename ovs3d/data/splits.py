@@ -49,6 +49,6 @@ def split_views(posed: PosedViews, masked: Sequence[bool], protocol: Protocol) -
 
 
 def spread_evenly(count: int, total: int) -> list[int]:
-    """About `count` of `total` indices, at least one, in rising order, first and last among them if there are several."""
+    """About `count` of `total` indices, at least one, in rising order; of several, the first and the last are two."""
     count = max(1, count)
     return sorted({round(i * (total - 1) / max(count - 1, 1)) for i in range(count)})

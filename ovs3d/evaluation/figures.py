@@ -1,6 +1,6 @@
 """Pictures of one evaluated view: photograph, label, prediction and error side by side, and relevancy maps."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float, Integer, UInt8
@@ -37,12 +37,12 @@ def evaluation_figure(
     mistakes = np.where(error[..., None], WRONG, RIGHT)
     mistakes = np.where(labelled[..., None], mistakes, IGNORED).astype(np.uint8)
     share = f" ({100.0 * error[labelled].mean():.1f} %)" if labelled.any() else ""
-    panels = {
-        "photograph": photo,
-        "label": colourise(label, colours),
-        "prediction": colourise(prediction, colours),
-        f"error{share}": mistakes,
-    }
+    panels = [
+        ("photograph", photo),
+        ("label", colourise(label, colours)),
+        ("prediction", colourise(prediction, colours)),
+        (f"error{share}", mistakes),
+    ]
     row = titled_panels(panels, panel_width, font_size=17)
     legend = draw_legend(names, colours, row.shape[1] - 2 * MARGIN)
     white = ((0, MARGIN), (MARGIN, MARGIN), (0, 0))
@@ -50,17 +50,17 @@ def evaluation_figure(
 
 
 def titled_panels(
-    panels: Mapping[str, UInt8[np.ndarray, "_ _ 3"]], panel_width: int, font_size: int
+    panels: Sequence[tuple[str, UInt8[np.ndarray, "_ _ 3"]]], panel_width: int, font_size: int
 ) -> UInt8[np.ndarray, "row_h row_w 3"]:
     """Panels of one shape in a row, each below its title, the photograph first; titles too long for a panel are cut.
 
     Blended class colours would name classes that are not there: only the photograph is interpolated.
     """
-    photo = next(iter(panels.values()))
+    _, photo = panels[0]
     height = max(1, round(panel_width * photo.shape[0] / photo.shape[1]))
     row = Image.new("RGB", (len(panels) * (panel_width + MARGIN) + MARGIN, TITLE_HEIGHT + height + MARGIN), "white")
     draw = ImageDraw.Draw(row)
-    for index, (title, panel) in enumerate(panels.items()):
+    for index, (title, panel) in enumerate(panels):
         left = MARGIN + index * (panel_width + MARGIN)
         method = Image.Resampling.LANCZOS if index == 0 else Image.Resampling.NEAREST
         row.paste(Image.fromarray(panel).resize((panel_width, height), method), (left, TITLE_HEIGHT))

@@ -79,12 +79,13 @@ def prompts_figure(
 def limits(
     views: Sequence[ViewMaps],
 ) -> tuple[Float[np.ndarray, "scales classes"], Float[np.ndarray, "scales classes"]]:
-    """Lowest and highest relevancy of every word at every scale, over the views."""
+    """Lowest and highest relevancy of every word at every scale, over the views; 0 and 1 where nothing is known."""
     cells = np.concatenate([view.relevancies.flatten(1, 2).numpy() for view in views], axis=1)
     known = np.isfinite(cells)
     low = np.where(known, cells, np.inf).min(axis=1)
     high = np.where(known, cells, -np.inf).max(axis=1)
-    return low, np.maximum(high, low + 1e-6)
+    some = known.any(axis=1)
+    return np.where(some, low, 0.0), np.where(some, np.maximum(high, low + 1e-6), 1.0)
 
 
 def figure_row(
@@ -100,6 +101,6 @@ def figure_row(
     maps = view.relevancies[scale].numpy()
     known = np.isfinite(maps).all(axis=-1)
     best = np.where(known, np.where(known[..., None], maps, -np.inf).argmax(axis=-1), -1)
-    panels = {title: view.photo, "best word": colourise(best, colours)}
-    panels |= {name: relevancy_to_rgb(maps[..., i], float(low[i]), float(high[i])) for i, name in enumerate(names)}
+    panels = [(title, view.photo), ("best word", colourise(best, colours))]
+    panels += [(name, relevancy_to_rgb(maps[..., i], float(low[i]), float(high[i]))) for i, name in enumerate(names)]
     return titled_panels(panels, PANEL_WIDTH, font_size=14)

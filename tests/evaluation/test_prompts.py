@@ -75,6 +75,16 @@ def test_figure_has_a_row_for_every_view_and_scale_and_a_panel_for_every_word() 
     assert colour_at(1, 1, 0.25, 0.25) == [0, 0, 0] == colour_at(1, 3, 0.25, 0.25)
 
 
+def test_scale_at_which_nothing_is_known_is_black() -> None:
+    maps = torch.zeros(2, 2, 2, 2)
+    maps[1] = torch.nan
+    figure = prompts_figure([view_of(maps)], ["best word", "dog"], ["1/5", "1/7"])
+    panel_height = PANEL_WIDTH * 30 // 40
+    middle = TITLE_HEIGHT + panel_height + MARGIN + TITLE_HEIGHT + panel_height // 2
+    for panel in (1, 2, 3):
+        assert figure[middle, MARGIN + panel * (PANEL_WIDTH + MARGIN) + PANEL_WIDTH // 2].tolist() == [0, 0, 0]
+
+
 def test_command_writes_the_figure_before_any_training(tmp_path: Path, capsys) -> None:
     scene = tmp_path / "scene"
     write_scene(scene)

@@ -10,27 +10,21 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ovs3d.evaluation.results import ResultRow
-from ovs3d.model import OVS3DModel
 from ovs3d.relevancy import relevancy
 from ovs3d.scene import Scene
-from ovs3d.teachers.text import embed_prompts, text_encoder
-from tools.benchmarks.methods import Loop, tiny_on
+from ovs3d.teachers.text import embed_prompts
+from tools.benchmarks.rendering import WIDTH, small_scene
 from tools.benchmarks.timing import median_row, repeat, take_turns
 
-WIDTH = 256
 SCALES = 30
 """At so many LERF (arXiv 2303.09553, section 3.4) decodes every pixel for a word."""
-
-
 FEW, MANY = 8, 512
 """Classes and words whose inference is compared."""
 
 
 def queries(room: Path, repetitions: int) -> Iterator[ResultRow]:
     """Words on views of 256x192; the cost does not depend on what was learned."""
-    scene = untrained(room)
-    views = scene.held_out_outputs.cameras[0:2]
-    views.rescale_output_resolution(WIDTH / int(views.width[0]))
+    scene, views = small_scene(room)
     turns = count()
     words = (f"thing {index}" for index in count())
 
@@ -57,17 +51,6 @@ def queries(room: Path, repetitions: int) -> Iterator[ResultRow]:
     yield median_row(name, grown.ratios, 2.0, "x", higher_is_better=False)
     grown = take_turns(lambda: segment(FEW), lambda: segment(MANY), repetitions)
     yield median_row(f"segmentation, {MANY} classes against {FEW}", grown.ratios, 2.0, "x", higher_is_better=False)
-
-
-def untrained(room: Path) -> Scene:
-    """A scene of the sizes of ovs3d-tiny."""
-    config = tiny_on(room, 320)
-    model = Loop(config).pipeline.model.eval()
-    assert isinstance(model, OVS3DModel)
-    model.step = model.config.geometry_steps
-    settings = config.pipeline.datamanager
-    model.text.copy_(embed_prompts(text_encoder(settings), config.pipeline.prompts))
-    return Scene(config, model)
 
 
 @torch.no_grad()
