@@ -58,7 +58,7 @@ class Benchmark:
         if self.profile is not None:
             write_profile(self.room, self.profile)
             return
-        keep_freed_memory()  # As the trainer does; both sides of every comparison profit.
+        keep_freed_memory()  # As the trainer does.
         groups = self.groups()
         unknown = sorted(set(self.only) - set(groups))
         if len(unknown) > 0:

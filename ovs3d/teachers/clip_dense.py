@@ -1,7 +1,8 @@
 """Teacher `clip-dense`: CLIP's dense patch embeddings, a few passes per scale instead of one per window.
 
 Each scale of 3D-OVS is imitated by the size at which CLIP sees the image: the side of a window becomes the side of
-CLIP's training image, so that a token's surroundings look as they do in a window.
+CLIP's training image, so that a token's surroundings look as they do in a window, or as many tokens as the storage grid
+can tell apart, where that is less.
 """
 
 import math
@@ -24,6 +25,7 @@ class ClipDense:
         encoder: ImageTextEncoder,
         device: str | torch.device = "cpu",
         divisors: Sequence[int] = DIVISORS,
+        window_tokens: int = 8,
         tile_windows: float = 2.5,
         max_tile_tokens: int = 48,
         max_cells: int = 1000,
@@ -35,8 +37,10 @@ class ClipDense:
             encoder: embeds the tiles.
             device: where the encoder lives.
             divisors: a window's side is the short side of the image divided by these, one scale each.
-            tile_windows: a tile spans at most so many window sides, because attention over much more than the
-                model's training image mixes far parts of the scene; neighbouring tiles overlap by half a window.
+            window_tokens: a window is seen at most so many tokens wide. The cells of the storage grid are a quarter of
+                the smallest window and more, and the cost grows with the square.
+            tile_windows: a tile spans at most so many sides of the model's training image, because attention over much
+                more than that mixes far parts of the scene; neighbouring tiles overlap by half a window.
             max_tile_tokens: upper limit of a tile's side in tokens.
             max_cells: upper limit of the storage grid.
             batch_tokens: about as many tokens go through the model at a time; it changes the memory needed, never the
@@ -44,15 +48,17 @@ class ClipDense:
         """
         self.encoder, self.device, self.batch_tokens = encoder, torch.device(device), batch_tokens
         self.divisors, self.max_cells = tuple(divisors), max_cells
-        window = encoder.image_size / encoder.patch_stride
-        self.tile = max(2, min(max_tile_tokens, round(tile_windows * window)))
-        self.overlap = min(self.tile // 2, round(window / 2))
+        trained = encoder.image_size / encoder.patch_stride
+        self.window = min(trained, window_tokens)
+        self.tile = max(2, min(max_tile_tokens, round(tile_windows * trained)))
+        self.overlap = min(self.tile // 2, round(self.window / 2))
         levels = tuple(f"short/{divisor}" for divisor in self.divisors)
         self.meta = FeatureMeta("clip-dense", encoder.space, encoder.dim, levels, normalised=True)
         self.options: dict[str, JsonValue] = {
             "image_size": encoder.image_size,
             "patch_stride": encoder.patch_stride,
             "divisors": self.divisors,
+            "window": self.window,
             "tile": self.tile,
             "overlap": self.overlap,
             "max_cells": max_cells,
@@ -67,9 +73,9 @@ class ClipDense:
         return unit_or_zero(torch.stack([self._scale(image, side, grid) for side in sides])).cpu()
 
     def _scale(self, image: Float[Tensor, "3 h w"], side: int, grid: tuple[int, int]) -> Float[Tensor, "gh gw dim"]:
-        """Area average of the tokens at the size where a window is as large as CLIP's training image."""
+        """Area average of the tokens at the size where a window is `self.window` tokens wide."""
         patch = self.encoder.patch_stride
-        tokens = [max(1, round(size * self.encoder.image_size / side / patch)) for size in image.shape[1:]]
+        tokens = [max(1, round(size * self.window / side)) for size in image.shape[1:]]
         scaled = resize(image[None], tokens[0] * patch, tokens[1] * patch)[0]
         starts, blends = zip(
             *(tile_axis(count, self.tile, self.overlap, cells) for count, cells in zip(tokens, grid, strict=True)),

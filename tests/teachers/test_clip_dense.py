@@ -53,6 +53,13 @@ def test_a_window_becomes_the_size_of_the_model_and_tiles_stay_small():
     assert max(shape[0] * shape[2] * shape[3] // 16 for shape in encoder.seen) <= 250
 
 
+def test_models_of_many_tokens_see_a_window_with_fewer():
+    encoder = FakeClip(image_size=64)
+    ClipDense(encoder, divisors=(5,)).extract(picture(100, 150))
+    # A window of 20 pixels becomes 8 tokens of 4 pixels, not 16 of them: 40 x 60 tokens, in two tiles of 40 x 32.
+    assert encoder.seen == [(2, 3, 160, 128)]
+
+
 def test_features_lie_where_the_image_has_them():
     image = torch.zeros(3, 120, 160)
     image[0, :, :80], image[2, :, 80:] = 1, 1

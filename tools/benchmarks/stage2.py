@@ -12,6 +12,7 @@ from ovs3d.evaluation.results import ResultRow
 from ovs3d.field.samples import SampleTable, lattice_rays
 from ovs3d.field.semantic import RaySemantics, SemanticField
 from ovs3d.model_config import OVS3DModelConfig
+from ovs3d.native.memory import keep_freed_memory, return_freed_memory
 from ovs3d.objectives import semantic_losses
 from ovs3d.teachers.bank import TeacherBank
 from ovs3d.teachers.base import FeatureMeta
@@ -75,8 +76,10 @@ class Iteration:
 
     def plain(self) -> None:
         """222 samples a ray, density evaluated again, the features of every shaded sample decoded and composited."""
+        return_freed_memory()  # As in the authors' process; its blocks are so large that keeping them does not pay.
         _, _, batch = semantic_batch(self.table, self.bank, RAYS, PATCHES, SIDE)
         self.step(self.plain_field(len(batch["views"])), batch, self.plain_optimizer)
+        keep_freed_memory()
 
     def step(self, rendered: RaySemantics, batch: dict, optimizer: torch.optim.Optimizer) -> None:
         """Losses, gradients, update."""
