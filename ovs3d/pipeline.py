@@ -57,8 +57,11 @@ class OVS3DPipeline(VanillaPipeline):
 
     def find_distances(self) -> None:
         """Matches the photographs with one another, so that early geometry does not close what is open."""
-        distances = self.datamanager.distances = ViewDistances(self.datamanager.train_dataset)
-        CONSOLE.log(f"Plane sweep: distances of {distances.known:.0%} of the pixels are known")
+        sensor = self.config.datamanager.sensor_depth
+        find = ViewDistances.of_sensor if sensor else ViewDistances.of_sweep
+        distances = self.datamanager.distances = find(self.datamanager.train_dataset)
+        source = "Depth maps" if sensor else "Plane sweep"
+        CONSOLE.log(f"{source}: distances of {distances.known:.0%} of the pixels are known")
 
     @torch.no_grad()
     def start_semantics(self) -> None:

@@ -37,7 +37,7 @@ def read_classes(manager: OVS3DDataManagerConfig, words: tuple[str, ...]) -> Cla
     if isinstance(parser, OVS3DDataParserConfig):
         parser.data = Path(data)
         parser.classes = tuple(f"{name}: {' | '.join(texts)}" for name, texts in classes)
-        validate_scene(parser)
+        validate_scene(parser, manager.sensor_depth)
     return classes
 
 

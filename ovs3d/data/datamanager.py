@@ -37,6 +37,8 @@ class OVS3DDataManagerConfig(VanillaDataManagerConfig):
     """Folder of features from files; set by the top-level --features."""
     feature_cache: Path | None = None
     """Where extracted features are kept; by default OVS3D_CACHE or ~/.cache/ovs3d."""
+    sensor_depth: bool = False
+    """Guide early geometry by the depth maps of the data, not by what the photographs agree on."""
     feature_views: float = 1.0
     """Part of the training views whose image-text features are used, spread evenly; the authors use 0.5."""
     levels: tuple[int, ...] = ()

@@ -16,6 +16,11 @@ class OVS3DDataset(InputDataset):
         super().__init__(dataparser_outputs, scale_factor)
         self.with_labels = with_labels
 
+    @property
+    def scene_units(self) -> float:
+        """Scene units per unit of the data's own coordinates."""
+        return self._dataparser_outputs.dataparser_scale
+
     def get_metadata(self, data: dict) -> dict:
         """The label map at the photograph's size, matched to the asked classes by name."""
         paths = self.metadata.get("label_paths") or []

@@ -1,9 +1,12 @@
-"""Distances along training rays, found once from the photographs before the geometry stage."""
+"""Distances along training rays, of a sensor or found from the photographs, once before the geometry stage."""
+
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from nerfstudio.cameras.cameras import CameraType
+from nerfstudio.cameras.cameras import Cameras, CameraType
+from nerfstudio.data.utils.data_utils import get_depth_image_from_path
 from torch import Tensor
 
 from ovs3d.data.dataset import OVS3DDataset
@@ -11,26 +14,49 @@ from ovs3d.plane_sweep import PosedViews, sweep
 
 LONG_SIDE = 128
 """Pixels of the photographs that are matched."""
+SENSOR_SIDE = 320
+"""Pixels of the long side that are kept of a depth map."""
 MAX_VIEWS = 150
 """Of a longer capture, views spread evenly are matched, and the others have no distances."""
 
 
 class ViewDistances:
-    """Distances of a plane sweep, looked up by training pixel."""
+    """Distances of some training views, looked up by training pixel."""
 
-    def __init__(self, dataset: OVS3DDataset) -> None:
+    def __init__(
+        self, dataset: OVS3DDataset, views: Int[Tensor, " views"], distances: Float[Tensor, "views h w"]
+    ) -> None:
+        """Takes `distances` of `views` in scene units, 0 where unknown, on grids that the photographs cover evenly."""
         cameras = dataset.cameras
-        perspective = bool((cameras.camera_type == CameraType.PERSPECTIVE.value).all())
+        self.row = torch.full((len(dataset),), -1)
+        self.row[views] = torch.arange(len(views))
+        self.sizes = torch.stack([cameras.height[:, 0], cameras.width[:, 0]], dim=-1).cpu()
+        self.distances = distances if len(views) > 0 else torch.zeros(1, 1, 1)
+
+    @classmethod
+    def of_sweep(cls, dataset: OVS3DDataset) -> "ViewDistances":
+        """What several photographs agree on."""
+        perspective = bool((dataset.cameras.camera_type == CameraType.PERSPECTIVE.value).all())
         count = min(len(dataset), MAX_VIEWS) if perspective and len(dataset) > 2 else 0
         matched = torch.linspace(0, len(dataset) - 1, count).round().long()
-        self.row = torch.full((len(dataset),), -1)
-        self.row[matched] = torch.arange(count)
-        self.sizes = torch.stack([cameras.height[:, 0], cameras.width[:, 0]], dim=-1).cpu()
-        self.distances = sweep(posed_views(dataset, matched)).cpu() if count > 0 else torch.zeros(1, 1, 1)
+        distances = sweep(posed_views(dataset, matched)).cpu() if count > 0 else torch.zeros(0, 1, 1)
+        return cls(dataset, matched, distances)
+
+    @classmethod
+    def of_sensor(cls, dataset: OVS3DDataset) -> "ViewDistances":
+        """What the depth maps of the data say."""
+        paths = dataset.metadata["depth_filenames"]
+        unit = dataset.metadata["depth_unit_scale_factor"] * dataset.scene_units
+        height, width = smaller_size(dataset.cameras, 0, SENSOR_SIDE)
+        found = []
+        for view, path in enumerate(paths):
+            depth = get_depth_image_from_path(Path(path), height, width, unit)[..., 0]
+            found.append(depth * ray_lengths(dataset, view, height, width))
+        return cls(dataset, torch.arange(len(paths)), torch.stack(found))
 
     @property
     def known(self) -> float:
-        """Part of the matched pixels whose distance is known."""
+        """Part of the pixels of the views whose distance is known."""
         return (self.distances > 0.0).float().mean().item()
 
     def at(self, indices: Int[Tensor, "rays 3"]) -> Float[Tensor, " rays"]:
@@ -42,12 +68,28 @@ class ViewDistances:
         return torch.where(self.row[view] >= 0, distance, 0.0)
 
 
+def ray_lengths(dataset: OVS3DDataset, view: int, height: int, width: int) -> Float[Tensor, "{height} {width}"]:
+    """Distance along the rays of a view per unit of depth, on a grid that the photograph covers."""
+    cameras = dataset.cameras
+    row, column = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
+    size = torch.tensor([int(cameras.height[view]) / height, int(cameras.width[view]) / width])
+    places = torch.stack([row, column], dim=-1) * size
+    rays = cameras.generate_rays(torch.full((height, width, 1), view), coords=places)
+    return rays.metadata["directions_norm"][..., 0].cpu()
+
+
+def smaller_size(cameras: Cameras, view: int, side: int) -> tuple[int, int]:
+    """(rows, columns) of a photograph whose long side is at most `side`."""
+    height, width = int(cameras.height[view]), int(cameras.width[view])
+    scale = min(1.0, side / max(height, width))
+    return round(height * scale), round(width * scale)
+
+
 def posed_views(dataset: OVS3DDataset, matched: Int[Tensor, " views"]) -> PosedViews:
     """The chosen photographs in grey and small, all of one size, with their cameras."""
     cameras = dataset.cameras
     widths, heights = cameras.width[matched, 0], cameras.height[matched, 0]
-    scale = min(1.0, LONG_SIDE / max(int(widths[0]), int(heights[0])))
-    width, height = round(int(widths[0]) * scale), round(int(heights[0]) * scale)
+    height, width = smaller_size(cameras, int(matched[0]), LONG_SIDE)
     x_scale, y_scale = width / widths, height / heights
     grey, directions = [], []
     row, column = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")

@@ -9,17 +9,24 @@ from ovs3d.data.labels import find_labels, load_label_map
 from ovs3d.data.layouts import read_scene, scene_folder
 from ovs3d.data.splits import split_views
 from ovs3d.data.views import PosedViews
+from ovs3d.errors import UserError
 
 
-def validate_scene(config: OVS3DDataParserConfig) -> None:
+def validate_scene(config: OVS3DDataParserConfig, sensor_depth: bool = False) -> None:
     """Reads everything that a run on this scene will read, and writes nothing.
 
     Every photograph, mask, depth map and label is decoded, so that a damaged file is named now and not hours later.
+
+    Args:
+        config: of the dataparser.
+        sensor_depth: whether the run needs depth maps.
 
     Raises:
         UserError: for the first fault; one sentence that names the file or value and the mend.
     """
     posed = read_scene(config.data)
+    if sensor_depth and any(view.depth is None for view in posed.views):
+        raise UserError(f"{posed.source} names no depth maps (depth_file_path); train without sensor-depth.")
     folder = scene_folder(config.data)
     resolve_classes(config.classes, folder)
     require_max_side(config)

@@ -1,18 +1,24 @@
 """Distances of training pixels: which views are matched, and which pixel gets which distance."""
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from nerfstudio.cameras.cameras import Cameras, CameraType
+from PIL import Image
 
 from ovs3d.data import distances
 from ovs3d.data.datamanager import OVS3DDataManager
+from ovs3d.data.dataparser import OVS3DDataParserConfig
 from ovs3d.data.dataset import OVS3DDataset
 from ovs3d.data.distances import ViewDistances
+from ovs3d.data.validation import validate_scene
+from ovs3d.errors import UserError
 from ovs3d.plane_sweep import PosedViews
 from tests.data.test_datamanager import folders, make_manager  # noqa: F401
-from tests.end_to_end.box_scene import HEIGHT, WIDTH
+from tests.end_to_end.box_scene import CLASSES, HEIGHT, WIDTH, write_scene
 
 
 class GreyViews(OVS3DDataset):
@@ -53,7 +59,7 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> list[PosedViews]:
 
 def test_pixels_find_the_cell_that_covers_them(counting: list[PosedViews], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(distances, "LONG_SIDE", 8)
-    found = ViewDistances(GreyViews(4, tall_last=True))
+    found = ViewDistances.of_sweep(GreyViews(4, tall_last=True))
     assert counting[0].grey.shape == (4, 4, 8)
     pixels = torch.tensor([[0, 0, 0], [2, 15, 31], [1, 4, 8], [3, 31, 15], [3, 8, 4]])
     assert found.at(pixels).tolist() == [0.0, 237.0, 112.0, 337.0, 312.0]
@@ -61,7 +67,7 @@ def test_pixels_find_the_cell_that_covers_them(counting: list[PosedViews], monke
 
 def test_intrinsics_follow_the_smaller_size(counting: list[PosedViews], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(distances, "LONG_SIDE", 8)
-    ViewDistances(GreyViews(3, tall_last=True))
+    ViewDistances.of_sweep(GreyViews(3, tall_last=True))
     torch.testing.assert_close(
         counting[0].intrinsics, torch.tensor([[5.0, 5.0, 4.0, 2.0], [5.0, 5.0, 4.0, 2.0], [10.0, 2.5, 4.0, 2.0]])
     )
@@ -71,7 +77,7 @@ def test_intrinsics_follow_the_smaller_size(counting: list[PosedViews], monkeypa
 
 def test_long_captures_are_matched_in_part(counting: list[PosedViews], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(distances, "MAX_VIEWS", 3)
-    found = ViewDistances(GreyViews(9))
+    found = ViewDistances.of_sweep(GreyViews(9))
     assert len(counting[0].grey) == 3
     at = found.at(torch.tensor([[view, 0, 1] for view in range(9)]))
     assert at.tolist() == [1.0, 0, 0, 0, 101.0, 0, 0, 0, 201.0]
@@ -79,15 +85,44 @@ def test_long_captures_are_matched_in_part(counting: list[PosedViews], monkeypat
 
 @pytest.mark.parametrize("dataset", [GreyViews(2), GreyViews(4, CameraType.FISHEYE)], ids=["two", "fisheye"])
 def test_what_cannot_be_matched_has_no_distances(dataset, counting: list[PosedViews]) -> None:
-    found = ViewDistances(dataset)
+    found = ViewDistances.of_sweep(dataset)
     assert counting == [] and found.known == 0.0
     assert not found.at(torch.tensor([[1, 3, 3]])).any()
+
+
+def test_depth_maps_become_distances_along_rays(tmp_path: Path) -> None:
+    scene = write_scene(tmp_path / "scene", 9)
+    (scene / "depth").mkdir()
+    meta = json.loads((scene / "transforms.json").read_text())
+    for index, frame in enumerate(meta["frames"]):
+        depth = np.full((HEIGHT, WIDTH), 1000 + 100 * index, np.uint16)  # Millimetres.
+        depth[:, : WIDTH // 2] = 0
+        frame["depth_file_path"] = f"depth/{index}.png"
+        Image.fromarray(depth).save(scene / frame["depth_file_path"])
+    (scene / "transforms.json").write_text(json.dumps(meta))
+    config = OVS3DDataParserConfig(data=scene, classes=CLASSES)
+    validate_scene(config, sensor_depth=True)
+    outputs = config.setup().get_dataparser_outputs("train")
+    dataset = OVS3DDataset(outputs)
+    found = ViewDistances.of_sensor(dataset)
+    assert found.known == 0.5
+    pixels = torch.tensor([[0, 3, 40], [6, 30, 25], [2, 5, 7]])
+    distance = found.at(pixels)
+    rays = dataset.cameras.generate_rays(pixels[:, :1], coords=pixels[:, 1:] + 0.5)
+    forward = -dataset.cameras.camera_to_worlds[pixels[:, 0], :, 2]
+    depth = (rays.directions * distance[:, None] * forward).sum(dim=-1) / outputs.dataparser_scale
+    torch.testing.assert_close(depth, torch.tensor([1.1, 1.7, 0.0]), atol=2e-3, rtol=0.0)
+
+
+def test_depth_that_is_asked_for_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"transforms.json names no depth maps"):
+        validate_scene(OVS3DDataParserConfig(data=write_scene(tmp_path / "scene"), classes=CLASSES), sensor_depth=True)
 
 
 def test_batches_carry_their_pixels_distances(folders: tuple[Path, Path]) -> None:  # noqa: F811
     manager: OVS3DDataManager = make_manager(folders)
     assert "distance" not in manager.next_train(0)[1]
-    manager.distances = ViewDistances(manager.train_dataset)
+    manager.distances = ViewDistances.of_sweep(manager.train_dataset)
     assert manager.distances.distances.shape[1:] == (HEIGHT, WIDTH), "small photographs keep their size"
     manager.distances.distances = torch.rand(7, HEIGHT, WIDTH)
     _, batch = manager.next_train(1)
