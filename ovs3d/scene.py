@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from ovs3d.cli.runs import find_run
+from ovs3d.data.distances import sensor_distance
 from ovs3d.data.labels import load_label_map
 from ovs3d.errors import UserError
 from ovs3d.field.backbones import check_backbone
@@ -50,6 +51,8 @@ class View:
     photo: Float[Tensor, "h w 3"]
     labels: Int[Tensor, "h w"] | None
     """Exact labels, -1 = ignore, or None where the data has none."""
+    distance: Float[Tensor, "h w"] | None = None
+    """Distance along the ray in scene units by the data's depth map, 0 = unknown, or None where the data has none."""
 
 
 class Scene:
@@ -125,6 +128,7 @@ class Scene:
                 camera=outputs.cameras[index : index + 1],
                 photo=torch.from_numpy(photo),
                 labels=None if labels is None else torch.from_numpy(labels),
+                distance=known_distance(outputs, index),
             )
 
     @cached_property
@@ -192,6 +196,15 @@ class Scene:
             return self.model.get_outputs_for_camera(camera.to(self.model.device))
         finally:
             self.model.extra_outputs = ()
+
+
+def known_distance(outputs: DataparserOutputs, view: int) -> Float[Tensor, "h w"] | None:
+    """What the depth map of a view says, if the data has one."""
+    if "depth_filenames" not in outputs.metadata:
+        return None
+    camera, path = outputs.cameras[view], outputs.metadata["depth_filenames"][view]
+    unit = outputs.metadata["depth_unit_scale_factor"] * outputs.dataparser_scale
+    return sensor_distance(Path(path), camera, unit, (int(camera.height), int(camera.width)))
 
 
 def fingerprint(camera: Cameras) -> bytes:

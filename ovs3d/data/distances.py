@@ -47,11 +47,8 @@ class ViewDistances:
         """What the depth maps of the data say."""
         paths = dataset.metadata["depth_filenames"]
         unit = dataset.metadata["depth_unit_scale_factor"] * dataset.scene_units
-        height, width = smaller_size(dataset.cameras, 0, SENSOR_SIDE)
-        found = []
-        for view, path in enumerate(paths):
-            depth = get_depth_image_from_path(Path(path), height, width, unit)[..., 0]
-            found.append(depth * ray_lengths(dataset, view, height, width))
+        size = smaller_size(dataset.cameras, 0, SENSOR_SIDE)
+        found = [sensor_distance(Path(path), dataset.cameras[view], unit, size) for view, path in enumerate(paths)]
         return cls(dataset, torch.arange(len(paths)), torch.stack(found))
 
     @property
@@ -68,14 +65,20 @@ class ViewDistances:
         return torch.where(self.row[view] >= 0, distance, 0.0)
 
 
-def ray_lengths(dataset: OVS3DDataset, view: int, height: int, width: int) -> Float[Tensor, "{height} {width}"]:
-    """Distance along the rays of a view per unit of depth, on a grid that the photograph covers."""
-    cameras = dataset.cameras
+def sensor_distance(path: Path, camera: Cameras, unit: float, size: tuple[int, int]) -> Float[Tensor, "h w"]:
+    """Distances along the rays of a view, from its depth map; 0 where the sensor saw nothing.
+
+    Args:
+        path: depth map, 16 or 32 bits or .npy, of depth and not of distance.
+        camera: of one photograph, which the depth map covers.
+        unit: scene units per unit of the depth map.
+        size: rows and columns of the result, picked from the depth map without mixing its values.
+    """
+    height, width = size
     row, column = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
-    size = torch.tensor([int(cameras.height[view]) / height, int(cameras.width[view]) / width])
-    places = torch.stack([row, column], dim=-1) * size
-    rays = cameras.generate_rays(torch.full((height, width, 1), view), coords=places)
-    return rays.metadata["directions_norm"][..., 0].cpu()
+    scale = torch.tensor([int(camera.height) / height, int(camera.width) / width])
+    rays = camera.generate_rays(0, coords=torch.stack([row, column], dim=-1) * scale)
+    return (get_depth_image_from_path(path, height, width, unit) * rays.metadata["directions_norm"].cpu())[..., 0]
 
 
 def smaller_size(cameras: Cameras, view: int, side: int) -> tuple[int, int]:

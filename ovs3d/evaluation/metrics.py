@@ -115,6 +115,12 @@ def _check_range(name: str, indices: Int[Tensor, "h w"], classes: int) -> None:
         raise ValueError(f"{name} must hold -1 or 0..{classes - 1}. Got: {lowest}..{highest}.")
 
 
+def relative_depth_errors(rendered: Float[Tensor, "h w"], known: Float[Tensor, "h w"]) -> Float[Tensor, " pixels"]:
+    """|d - d*| / d* of the pixels whose distance d* is known, that is greater than 0; their mean is AbsRel."""
+    seen = known > 0.0
+    return (rendered[seen] - known[seen]).abs() / known[seen]
+
+
 def psnr(rendered: Float[Tensor, "h w 3"], photo: Float[Tensor, "h w 3"]) -> float:
     """Peak signal-to-noise ratio in dB of images in [0, 1]; infinite for equal images."""
     error = torch.mean((rendered.double() - photo.double()) ** 2).item()

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from ovs3d.evaluation.figures import evaluation_figure
-from ovs3d.evaluation.metrics import ConfusionMatrix, PaperScore, psnr, ssim
+from ovs3d.evaluation.metrics import ConfusionMatrix, PaperScore, psnr, relative_depth_errors, ssim
 from ovs3d.palette import class_colours
 from ovs3d.relevancy import RelevancyRange, normalise_relevancy, relevancy
 from ovs3d.scene import Scene, View
@@ -28,13 +28,16 @@ def evaluate(scene: Scene, figures: Path | None = None, masks: Path | None = Non
 
     Returns:
         `psnr`, `ssim` (means over views), `views`, and where there are labels `segmentation` (the summary of
-        `ConfusionMatrix`) and `paper` (that of `PaperScore`); otherwise `segmentation` is None.
+        `ConfusionMatrix`) and `paper` (that of `PaperScore`); otherwise `segmentation` is None. Where there are depth
+        maps `depth` has `abs_rel` and `median`, the mean and the median over all pixels of the relative error.
     """
     confusion, paper = ConfusionMatrix(scene.classes), PaperScore(scene.classes)
-    rows = []
+    rows, depth_errors = [], []
     for view in scene.held_out():
         result = scene.segment(view.camera, with_scores=False)
         rows.append({"view": view.name, "psnr": psnr(result.rgb, view.photo), "ssim": ssim(result.rgb, view.photo)})
+        if view.distance is not None:
+            depth_errors.append(relative_depth_errors(result.depth, view.distance))
         if masks is not None:
             masks.mkdir(parents=True, exist_ok=True)
             Image.fromarray(result.labels.numpy().astype(np.uint8)).save(masks / f"{view.name}.png")
@@ -51,7 +54,14 @@ def evaluate(scene: Scene, figures: Path | None = None, masks: Path | None = Non
         "views": rows,
         "segmentation": confusion.summary() if labelled else None,
         "paper": paper.summary() if labelled else None,
+        "depth": depth_summary(depth_errors),
     }
+
+
+def depth_summary(errors: list[Float[Tensor, " _"]]) -> dict[str, float] | None:
+    """Mean and median of relative errors; None where no distance is known."""
+    found = torch.cat([*errors, torch.empty(0)])
+    return {"abs_rel": found.mean().item(), "median": found.median().item()} if len(found) > 0 else None
 
 
 def save_figure(

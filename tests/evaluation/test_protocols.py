@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from ovs3d.evaluation import protocols
+from ovs3d.evaluation.metrics import relative_depth_errors
 from ovs3d.scene import Segmentation, View
 from ovs3d.teachers.base import FeatureMeta
 from ovs3d.teachers.store import FeatureStore
@@ -65,6 +66,14 @@ def test_scores_by_hand() -> None:
     assert scores["labelled_pixels"] == 15 and scores["pixel_accuracy"] == pytest.approx(10 / 15)
     assert results["psnr"] == pytest.approx(20.0) and results["ssim"] == 0.25
     assert [row["view"] for row in results["views"]] == ["view_0", "view_1"]
+
+
+def test_depth_errors_are_those_of_known_pixels() -> None:
+    rendered, known = torch.tensor([[1.0, 2.0], [3.0, 9.0]]), torch.tensor([[2.0, 2.0], [0.0, 10.0]])
+    errors = relative_depth_errors(rendered, known)
+    assert errors.tolist() == pytest.approx([0.5, 0.0, 0.1])
+    assert protocols.depth_summary([errors]) == {"abs_rel": pytest.approx(0.2), "median": pytest.approx(0.1)}
+    assert protocols.depth_summary([]) is None
 
 
 @pytest.mark.usefixtures("views")
