@@ -72,7 +72,7 @@ def tiny() -> OVS3DTrainerConfig:
     """`ovs3d-tiny`: the same model with sizes for two CPU cores."""
     config = base()
     config.method_name = "ovs3d-tiny"
-    config.max_num_iterations, config.geometry_steps = 2600, 2000
+    config.max_num_iterations, config.geometry_steps = 3000, 2400
     config.steps_per_eval_image = config.steps_per_eval_all_images = 500
     manager, model = config.pipeline.datamanager, config.pipeline.model
     manager.train_num_rays_per_batch = 2048

@@ -141,10 +141,9 @@ class OVS3DModel(Model):
         weights = rendering.render_weights(density, deltas)
         accumulation = weights.sum(dim=-1, keepdim=True)
         shown, kept = rendering.heaviest_samples(weights, self.config.coloured_samples)
-        composited = rendering.composite(weights, features)
-        colour = self.radiance.colour(composited, pick(points, kept), shown, ray_bundle.directions)
+        colour = self.radiance.colour(pick(points, kept), pick(features, kept), ray_bundle.directions)
         outputs: dict[str, Any] = {
-            "rgb": accumulation * colour + 0.5 * (1.0 - accumulation),
+            "rgb": rendering.composite(shown, colour) + 0.5 * (1.0 - accumulation),
             "accumulation": accumulation,
         }
         distances = rendering.spacing_to_distance(edges)

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from ovs3d.field.backbones import Backbone, build_storage
 from ovs3d.native.grids import DenseLookUp, supported
-from ovs3d.rendering import composite, contract
+from ovs3d.rendering import contract
 
 GEOMETRY_DIM = 15
 
@@ -108,19 +108,11 @@ class RadianceField(nn.Module):
 
     def colour(
         self,
-        features: Float[Tensor, "rays dim"],
         points: Float[Tensor, "rays samples 3"],
-        weights: Float[Tensor, "rays samples"],
+        features: Float[Tensor, "rays samples dim"],
         directions: Float[Tensor, "rays 3"],
-    ) -> Float[Tensor, "rays 3"]:
-        """RGB in [0, 1] of rays, decoded once per ray and not per sample (as SNeRG does, arXiv 2103.14645, eq. 3).
-
-        Args:
-            features: of `density_and_features`, composited along each ray.
-            points: world-space samples at which the texture is looked up.
-            weights: by which the texture is composited.
-            directions: unit vectors along the rays.
-        """
-        texture = self.texture(contract(points.reshape(-1, 3))).reshape(*points.shape[:-1], -1)
-        seen = [features, composite(weights, texture), spherical_harmonics(directions)]
-        return self.colour_network(torch.cat(seen, dim=-1))
+    ) -> Float[Tensor, "rays samples 3"]:
+        """RGB in [0, 1] of world-space `points` with these `features`, seen along the rays' unit `directions`."""
+        fine = self.texture(contract(points.reshape(-1, 3))).reshape(*points.shape[:-1], -1)
+        seen = spherical_harmonics(directions)[:, None].expand(-1, points.shape[1], -1)
+        return self.colour_network(torch.cat([features, fine, seen], dim=-1))

@@ -44,11 +44,9 @@ def test_colour_is_in_range_and_density_agrees_with_and_without_colour() -> None
     points = 4.0 * torch.randn(3, 7, 3)
     directions = torch.nn.functional.normalize(torch.randn(3, 3), dim=-1)
     density, features = field.density_and_features(points)
-    weights = torch.rand(3, 7)
-    composited = (weights[..., None] * features).sum(dim=1)
-    colour = field.colour(composited, points, weights, directions)
-    assert density.shape == (3, 7) and colour.shape == (3, 3)
+    colour = field.colour(points, features, directions)
+    assert density.shape == (3, 7) and colour.shape == (3, 7, 3)
     assert colour.min() >= 0.0 and colour.max() <= 1.0
     torch.testing.assert_close(field.density(points), density)
-    turned = field.colour(composited, points, weights, -directions)
+    turned = field.colour(points, features, -directions)
     assert not torch.allclose(turned, colour), "colour depends on the direction, density does not"
