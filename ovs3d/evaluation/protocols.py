@@ -1,5 +1,6 @@
 """How a run is measured: one pass over the held-out views, and the 2D teacher alone as its baseline."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from ovs3d.evaluation.metrics import ConfusionMatrix, PaperScore, psnr, relative
 from ovs3d.palette import class_colours
 from ovs3d.relevancy import RelevancyRange, normalise_relevancy, relevancy
 from ovs3d.scene import Scene, View
-from ovs3d.teachers.bank import open_teachers
+from ovs3d.teachers.bank import PATCH_TEACHERS, open_teachers
 from ovs3d.teachers.store import FeatureStore
 
 
@@ -82,7 +83,8 @@ def baseline_2d(scene: Scene, device: str = "cpu") -> dict[str, float]:
     Nine or more variants: {raw, per-view, scene-normalised relevancy} x {each level, the mean of all levels}. Ranges
     of the scene-normalised ones come from the training views, as in training.
     """
-    settings, text = scene.config.pipeline.datamanager, scene.model.text.cpu()
+    manager, text = scene.config.pipeline.datamanager, scene.model.text.cpu()
+    settings = replace(manager, teachers=tuple(name for name in manager.teachers if name not in PATCH_TEACHERS))
     train = open_teachers(settings, full_size(scene, "train"), device)
     held_out = open_teachers(settings, full_size(scene, "test"), device).text_store
     low, high = train.relevancy_range(text, per_view=False)[:, 0]
