@@ -8,10 +8,10 @@ field stores; `selection` is a softmax over scales; `relevancy` is a cosine simi
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ovs3d.scene import Scene, Segmentation
+    from ovs3d.scene import QueryResult, Scene, Segmentation
 
 __version__ = "0.1.0"
-__all__ = ["Scene", "Segmentation", "__version__"]
+__all__ = ["QueryResult", "Scene", "Segmentation", "__version__"]
 
 
 def __getattr__(name: str) -> Any:

@@ -182,6 +182,12 @@ class OVS3DModel(Model):
         return outputs
 
     @torch.no_grad()
+    def decode(self, point: Float[Tensor, "3"]) -> Float[Tensor, " dim"]:
+        """Feature of a point in scene units, in the space of the texts, not normalised."""
+        place = rendering.contract(point)[None, None]
+        return self.semantic.render(place, torch.ones(1, 1, device=place.device)).features[0].cpu()
+
+    @torch.no_grad()
     def heaviest(self, rays: RayBundle) -> tuple[Float[Tensor, "rays samples 3"], Float[Tensor, "rays samples"]]:
         """Contracted points and weights of the heaviest samples of rays, for the sample table."""
         edges, _, _ = self.sample(rays)

@@ -1,58 +1,30 @@
 """A trained run, opened for use: no training state, no teacher, CPU or CUDA."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
 from nerfstudio.data.scene_box import SceneBox
-from PIL import Image
 from torch import Tensor
 
 from ovs3d.cli.runs import find_run
-from ovs3d.data.distances import sensor_distance
-from ovs3d.data.labels import load_label_map
 from ovs3d.errors import UserError
 from ovs3d.field.backbones import check_backbone
 from ovs3d.model import ExtraOutput, OVS3DModel
 from ovs3d.preflight import latest_checkpoint
+from ovs3d.query.ask import Query, find_view, gather_prototypes, to_question
+from ovs3d.query.result import QueryResult
+from ovs3d.query.score import score
+from ovs3d.query.vectors import Prototypes, Question
 from ovs3d.safe_yaml import load_config
 from ovs3d.spaces import TextEncoder
 from ovs3d.teachers.text import embed_prompts, text_encoder
 from ovs3d.trainer import OVS3DTrainerConfig
-
-
-@dataclass(frozen=True)
-class Segmentation:
-    """What the field shows from one camera."""
-
-    labels: Int[Tensor, "h w"]
-    """Index of the best class."""
-    scores: Float[Tensor, "h w classes"] | None
-    """Relevancy of every class, a cosine in [-1, 1]; None where it was not asked for."""
-    rgb: Float[Tensor, "h w 3"]
-    """Rendered colour in [0, 1]."""
-    depth: Float[Tensor, "h w"]
-    """Distance along the ray, in scene units."""
-    classes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class View:
-    """A photograph of the data with its camera."""
-
-    name: str
-    camera: Cameras
-    photo: Float[Tensor, "h w 3"]
-    labels: Int[Tensor, "h w"] | None
-    """Exact labels, -1 = ignore, or None where the data has none."""
-    distance: Float[Tensor, "h w"] | None = None
-    """Distance along the ray in scene units by the data's depth map, 0 = unknown, or None where the data has none."""
+from ovs3d.views import Segmentation, View, read_views
 
 
 class Scene:
@@ -67,7 +39,7 @@ class Scene:
     def __init__(self, config: OVS3DTrainerConfig, model: OVS3DModel) -> None:
         self.config, self.model = config, model
         self.classes = config.pipeline.model.classes
-        self._looked: tuple[bytes, Tensor, Tensor] | None = None
+        self._looked: tuple[bytes, dict[str, Tensor]] | None = None
 
     @classmethod
     def load(cls, run: str | Path, device: str | torch.device = "cpu", data: Path | None = None) -> "Scene":
@@ -115,21 +87,7 @@ class Scene:
 
     def held_out(self) -> Iterator[View]:
         """The held-out views, with labels where the data has them."""
-        outputs = self.held_out_outputs
-        label_paths = outputs.metadata.get("label_paths") or [None] * len(outputs.image_filenames)
-        for index, path in enumerate(outputs.image_filenames):
-            photo = np.asarray(Image.open(path).convert("RGB"), np.float32) / 255.0
-            labels = None
-            if label_paths[index] is not None:
-                size = (photo.shape[0], photo.shape[1])
-                labels = load_label_map(label_paths[index], outputs.metadata["label_names"], self.classes, size)
-            yield View(
-                name=Path(path).stem,
-                camera=outputs.cameras[index : index + 1],
-                photo=torch.from_numpy(photo),
-                labels=None if labels is None else torch.from_numpy(labels),
-                distance=known_distance(outputs, index),
-            )
+        yield from read_views(self.held_out_outputs, self.classes)
 
     @cached_property
     def text_encoder(self) -> TextEncoder:
@@ -163,7 +121,6 @@ class Scene:
             classes=self.classes,
         )
 
-    @torch.no_grad()
     def relevancy(self, words: Sequence[str], camera: Cameras) -> Float[Tensor, "h w words"]:
         """Relevancy of any words as seen from one camera, cosines in [-1, 1]; no class list is needed.
 
@@ -175,14 +132,79 @@ class Scene:
         self._require_semantics()
         if isinstance(words, str) or len(words) == 0:
             raise UserError(f"Words are asked as a list of at least one, not as {words!r}.")
-        text = embed_prompts(self.text_encoder, [(word,) for word in words]).to(self.model.device)
+        return self.compare(embed_prompts(self.text_encoder, [(word,) for word in words]), camera)
+
+    @torch.no_grad()
+    def compare(self, vectors: Float[Tensor, "n dim"], camera: Cameras) -> Float[Tensor, "h w n"]:
+        """Cosines of the scene as seen from one camera and unit vectors in the space of its features."""
+        looked = self._look(camera)
+        products = self.model.semantic.products(looked["hidden"], vectors.to(self.model.device))
+        return (products * looked["inverse_lengths"]).cpu()
+
+    @torch.no_grad()
+    def features(self, camera: Cameras) -> Float[Tensor, "h w dim"]:
+        """Features as seen from one camera, not normalised, in the space of the run's encoder."""
+        return self.model.semantic.last_layer(self._look(camera)["hidden"]).cpu()
+
+    def query(
+        self,
+        text: str | None = None,
+        camera: Cameras | None = None,
+        *,
+        image: Path | None = None,
+        click: tuple[str, int, int] | None = None,
+        point: tuple[float, float, float] | None = None,
+        vector: Float[Tensor, " dim"] | None = None,
+        space: str | None = None,
+        negatives: Sequence[str] | None = None,
+    ) -> QueryResult:
+        """Looks for something from one camera, by words, a picture, a click, a point or a vector.
+
+        Args:
+            text: words.
+            camera: from where; a click may leave it out and gets the view that it is in.
+            image: picture of such a thing.
+            click: stem of a photograph's name, row and column.
+            point: place in the data's own coordinates.
+            vector: any vector of the space named by `space`.
+            space: id of the vector's embedding space.
+            negatives: words that a text query is not; by default the classes of the run but for the nearest one.
+
+        Raises:
+            UserError: not exactly one thing is asked, or it does not fit the scene.
+        """
+        asked = Query(text, image, click, point, vector, space, negatives)
+        if camera is None:
+            if click is None:
+                raise UserError("A query needs a camera, such as scene.held_out_outputs.cameras[0:1].")
+            camera = find_view(self, click[0])
+        return self.answer(self.ask(asked), camera)
+
+    def ask(self, query: Query) -> Question:
+        """A query as vectors, to be answered from any number of cameras."""
+        return to_question(self, query)
+
+    def answer(self, question: Question, camera: Cameras) -> QueryResult:
+        """What is seen of it from one camera."""
+        cosines = self.compare(torch.cat([question.vector[None], question.negatives]), camera)
+        scores, mask = score(cosines[..., 0], cosines[..., 1:])
+        looked = self._look(camera)
+        rgb, distance = looked["rgb"].clamp(0.0, 1.0).cpu(), looked["depth"][..., 0].cpu()
+        return QueryResult(question.name, scores, mask, rgb, distance)
+
+    @cached_property
+    def prototypes(self) -> Prototypes:
+        """What the classes look like in this scene, gathered when an example is asked for first."""
+        return gather_prototypes(self)
+
+    def _look(self, camera: Cameras) -> dict[str, Tensor]:
+        """A view ready to be compared; that of the last call is kept."""
+        self._require_semantics()
         key = fingerprint(camera)
         if self._looked is None or self._looked[0] != key:
             self._looked = None  # Two views at a time would take twice the memory.
-            outputs = self._render(camera, "hidden")
-            self._looked = key, outputs["hidden"], outputs["inverse_lengths"]
-        _, hidden, inverse_lengths = self._looked
-        return (self.model.semantic.products(hidden, text) * inverse_lengths).cpu()
+            self._looked = key, self._render(camera, "hidden")
+        return self._looked[1]
 
     def _require_semantics(self) -> None:
         if not self.model.has_semantics:
@@ -196,15 +218,6 @@ class Scene:
             return self.model.get_outputs_for_camera(camera.to(self.model.device))
         finally:
             self.model.extra_outputs = ()
-
-
-def known_distance(outputs: DataparserOutputs, view: int) -> Float[Tensor, "h w"] | None:
-    """What the depth map of a view says, if the data has one."""
-    if "depth_filenames" not in outputs.metadata:
-        return None
-    camera, path = outputs.cameras[view], outputs.metadata["depth_filenames"][view]
-    unit = outputs.metadata["depth_unit_scale_factor"] * outputs.dataparser_scale
-    return sensor_distance(Path(path), camera, unit, (int(camera.height), int(camera.width)))
 
 
 def fingerprint(camera: Cameras) -> bytes:

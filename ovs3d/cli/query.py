@@ -1,0 +1,51 @@
+"""`ovs3d query RUN "a mug"`: where something is, in pictures, masks and numbers."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+
+@dataclass
+class QueryCommand:
+    """Look for something in a run, for example: ovs3d query RUN "a mug" --negatives "a cup" table."""
+
+    run_path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """Run folder or its config.yml."""
+    text: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="WORDS")] = None
+    """What to look for, in words."""
+    image: Path | None = None
+    """What to look for, as a picture of such a thing."""
+    click: Annotated[tuple[str, int, int] | None, tyro.conf.arg(metavar="VIEW ROW COLUMN")] = None
+    """What to look for, as a pixel of a photograph of the data, named without its suffix."""
+    point: Annotated[tuple[float, float, float] | None, tyro.conf.arg(metavar="X Y Z")] = None
+    """What to look for, as a place in the data's own coordinates."""
+    negatives: tuple[str, ...] = ()
+    """Words that it is not; by default the classes of the run but for the nearest one."""
+    views: tuple[str, ...] = ()
+    """Photographs to look at, named without their suffixes; by default all held-out ones."""
+    out: Path | None = None
+    """Folder of the answer; by default RUN/query."""
+    device: str = "cpu"
+    """cpu or cuda."""
+    data: Path | None = None
+    """Where the photographs lie now, if they have moved."""
+
+    def run(self) -> int:
+        """Asks every view and writes query.json, a picture and a mask of each."""
+        from nerfstudio.utils.rich_utils import CONSOLE
+
+        from ovs3d.cli.runs import find_run
+        from ovs3d.query.ask import Query
+        from ovs3d.query.files import write_answers
+        from ovs3d.scene import Scene
+
+        asked = Query(self.text, self.image, self.click, self.point, negatives=self.negatives or None)
+        config_path = find_run(self.run_path)
+        scene = Scene.load(config_path, self.device, self.data)
+        out = self.out or config_path.parent / "query"
+        best = write_answers(scene, asked, self.views, out)
+        CONSOLE.print("Nothing found." if best is None else f"Best seen in {best}.")
+        CONSOLE.print(f"Answer: {out / 'query.json'}")
+        return 0

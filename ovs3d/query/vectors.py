@@ -1,0 +1,89 @@
+"""What is asked, as a vector and the vectors that it is not."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from ovs3d.errors import UserError
+from ovs3d.query.score import rivals
+from ovs3d.relevancy import unit
+from ovs3d.spaces import ImageTextEncoder, TextEncoder
+from ovs3d.teachers.text import embed_prompts
+
+
+@dataclass(frozen=True)
+class Question:
+    """A unit vector, and unit vectors of what it is not, all in the space of the scene's features."""
+
+    name: str
+    vector: Float[Tensor, " dim"]
+    negatives: Float[Tensor, "negatives dim"]
+
+
+@dataclass(frozen=True)
+class Prototypes:
+    """Mean unit feature of every class, as the scene shows it; zero where the class was not seen."""
+
+    vectors: Float[Tensor, "classes dim"]
+    seen: Bool[Tensor, " classes"]
+
+
+def ask_words(
+    text: str, encoder: TextEncoder, classes: Float[Tensor, "classes dim"], negatives: Sequence[str] | None
+) -> Question:
+    """A question in words.
+
+    Args:
+        text: what is asked.
+        encoder: of the scene.
+        classes: vectors of the scene's classes; their `rivals` are the negatives where none are named.
+        negatives: words that it is not.
+
+    Raises:
+        UserError: no negative is left.
+    """
+    vector = embed_prompts(encoder, [(text,)])[0]
+    if negatives is not None:
+        others = embed_prompts(encoder, [(word,) for word in negatives]) if len(negatives) > 0 else classes[:0]
+    else:
+        others = classes[rivals(vector, classes)]
+    if len(others) == 0:
+        raise UserError(f"Nothing is left to tell '{text}' from: name negatives, such as --negatives wall floor.")
+    return Question(text, vector, others)
+
+
+def ask_vector(name: str, vector: Float[Tensor, " dim"], prototypes: Prototypes) -> Question:
+    """A question by a feature of a picture, against the `rivals` among the scene's own classes.
+
+    Words are no negatives here: pictures are nearer to one another than to any word (the gap between CLIP's towers).
+
+    Raises:
+        UserError: the scene shows a single class.
+    """
+    vector = unit(vector)
+    if int(prototypes.seen.sum()) < 2:
+        raise UserError("A query by example needs a run of at least two classes that its views show; train with more.")
+    seen = prototypes.vectors[prototypes.seen]
+    return Question(name, vector, seen[rivals(vector, seen)])
+
+
+def embed_picture(encoder: TextEncoder, picture: Path) -> Float[Tensor, " dim"]:
+    """The vector of a photograph of what is asked.
+
+    Raises:
+        UserError: it cannot be read, or the scene's space has no image encoder.
+    """
+    if not isinstance(encoder, ImageTextEncoder):
+        raise UserError(f"The space {encoder.space} has no image encoder at hand, so that {picture} cannot be asked.")
+    try:
+        with Image.open(picture) as opened:
+            pixels = np.asarray(opened.convert("RGB"), np.float32) / 255.0
+    except (OSError, UnidentifiedImageError) as error:
+        raise UserError(f"{picture} cannot be read as a picture ({error}); give a PNG or JPEG file.") from error
+    return encoder.encode_image(torch.from_numpy(pixels).permute(2, 0, 1)[None])[0].cpu()

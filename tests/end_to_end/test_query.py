@@ -1,0 +1,87 @@
+"""Questions to the trained run of boxes: words, clicks, points and vectors, and the command."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ovs3d.cli.main import main
+from ovs3d.errors import UserError
+from ovs3d.scene import Scene
+from tests.end_to_end.box_scene import BOXES, CLASSES, DIM, SPACE
+
+
+def iou(mask: Tensor, truth: Tensor) -> float:
+    return (mask & truth).sum().item() / max(1, (mask | truth).sum().item())
+
+
+def truth(scene: Scene, name: str) -> tuple[str, Tensor]:
+    """A held-out view that shows the class well, and where."""
+    views = list(scene.held_out())
+    index = CLASSES.index(name)
+    best = max(views, key=lambda view: 0 if view.labels is None else int((view.labels == index).sum()))
+    assert best.labels is not None
+    return best.name, best.labels == index
+
+
+@pytest.mark.parametrize("name", CLASSES[1:])
+def test_every_kind_of_query_finds_the_box(scene: Scene, name: str) -> None:
+    view, where = truth(scene, name)
+    row, column = (int(axis.float().median()) for axis in where.nonzero(as_tuple=True))
+    low, high = (np.array(corner) for corner in BOXES[CLASSES.index(name) - 1])
+    top = tuple((0.5 * (low + high) * [1, 1, 0] + high * [0, 0, 1]).tolist())
+    by_click = scene.query(click=(view, row, column))
+    camera = next(each.camera for each in scene.held_out() if each.name == view)
+    answers = {
+        "words": scene.query(name.upper(), camera),
+        "click": by_click,
+        "point": scene.query(camera=camera, point=top),
+        "vector": scene.query(camera=camera, vector=torch.eye(DIM)[CLASSES.index(name)], space=SPACE),
+    }
+    for kind, answer in answers.items():
+        assert iou(answer.mask, where) > 0.7, kind
+        assert answer.found and answer.rgb.shape == (*where.shape, 3)
+        assert torch.equal(answer.mask, answer.scores > 0.5)
+
+
+def test_what_is_not_there_is_not_found(scene: Scene) -> None:
+    camera = scene.held_out_outputs.cameras[0:1]
+    assert not scene.query("door", camera, negatives=CLASSES).found
+
+
+def test_question_that_does_not_fit_is_named(scene: Scene) -> None:
+    camera = scene.held_out_outputs.cameras[0:1]
+    with pytest.raises(UserError, match="cannot be compared"):
+        scene.query(camera=camera, vector=torch.ones(DIM), space="another")
+    with pytest.raises(UserError, match="no photograph named nowhere"):
+        scene.query(click=("nowhere", 0, 0))
+    with pytest.raises(UserError, match="lies outside"):
+        scene.query(click=("view_00", 0, 999))
+    with pytest.raises(UserError, match="needs a camera"):
+        scene.query("door")
+
+
+def test_command_writes_pictures_masks_and_numbers(run: Path, scene: Scene, tmp_path: Path) -> None:
+    name = CLASSES[1]
+    view, where = truth(scene, name)
+    assert main(["query", str(run), name, "--out", str(tmp_path)]) == 0
+    answer = json.loads((tmp_path / "query.json").read_text())
+    assert answer["query"] == name and len(answer["views"]) == len(scene.held_out_outputs.image_filenames)
+    mask = torch.from_numpy(np.asarray(Image.open(tmp_path / "masks" / f"{view}.png")) > 0)
+    assert iou(mask, where) > 0.7
+    pixels = {row["view"]: row["pixels"] for row in answer["views"]}
+    assert pixels[view] == int(mask.sum()) and pixels[answer["best_view"]] == max(pixels.values())
+    assert (tmp_path / f"{view}.png").exists()
+
+
+def test_command_looks_where_it_is_told(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--negatives", *CLASSES, "--views", "view_03", "--out", str(tmp_path)]
+    assert main(["query", str(run), "door", *flags]) == 0
+    answer = json.loads((tmp_path / "query.json").read_text())
+    assert [row["view"] for row in answer["views"]] == ["view_03"] and answer["best_view"] is None
+    assert "Nothing found" in capsys.readouterr().out
+    assert main(["query", str(run), "--out", str(tmp_path)]) == 2

@@ -1,0 +1,36 @@
+"""Answers draw themselves."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ovs3d.evaluation.figures import MARGIN, TITLE_HEIGHT
+from ovs3d.query.result import OUTSIDE, QueryResult
+
+
+def test_picture_darkens_what_was_not_found(tmp_path: Path) -> None:
+    mask = torch.zeros(180, 240, dtype=torch.bool)
+    mask[:, 120:] = True
+    scores = mask.float()
+    result = QueryResult("a mug", scores, mask, torch.full((180, 240, 3), 0.8), torch.ones(180, 240))
+    assert result.found
+    row = TITLE_HEIGHT + 90
+    left = [MARGIN + panel * (240 + MARGIN) for panel in range(3)]
+    bright, dark = round(0.8 * 255), round(0.8 * OUTSIDE * 255)
+    assert result.picture[row, left[0] + 60].tolist() == [bright] * 3
+    assert result.picture[row, left[1] + 60].tolist() == [dark] * 3
+    assert result.picture[row, left[1] + 180].tolist() == [bright] * 3
+    blue, red = result.picture[row, left[2] + 60], result.picture[row, left[2] + 180]
+    assert blue[2] > blue[0] and red[0] > red[2]
+    result.save(tmp_path / "answer.png")
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "answer.png")), result.picture)
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(result._repr_png_()))), result.picture)
+
+
+def test_empty_answer_is_not_found() -> None:
+    nothing = torch.zeros(2, 2)
+    result = QueryResult("a mug", nothing, nothing.bool(), torch.ones(2, 2, 3), torch.ones(2, 2))
+    assert not result.found and result.picture.shape[2] == 3

@@ -1,0 +1,74 @@
+"""What is asked becomes a vector and its negatives."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ovs3d.errors import UserError
+from ovs3d.query.ask import Query
+from ovs3d.query.vectors import Prototypes, ask_vector, ask_words, embed_picture
+from ovs3d.relevancy import unit
+from tests.teachers.fakes import FakeClip
+
+CLASSES = torch.eye(4)
+
+
+class Axes:
+    """Words in a space of four numbers: the letters of a word are its directions."""
+
+    space, dim = "axes", 4
+
+    def encode_text(self, words: Sequence[str]) -> torch.Tensor:
+        return unit(torch.tensor([[float(word.count(letter)) for letter in "wxyz"] for word in words]))
+
+
+def test_classes_but_the_nearest_are_the_negatives() -> None:
+    question = ask_words("xxy", Axes(), CLASSES, None)
+    torch.testing.assert_close(question.vector, torch.tensor([0.0, 2.0, 1.0, 0.0]) / 5**0.5)
+    assert torch.equal(question.negatives, CLASSES[[0, 2, 3]]) and question.name == "xxy"
+
+
+def test_negatives_may_be_named() -> None:
+    question = ask_words("x", Axes(), CLASSES, ["xy", "z"])
+    torch.testing.assert_close(question.negatives, unit(torch.tensor([[0.0, 1.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]])))
+
+
+@pytest.mark.parametrize(("classes", "negatives"), [(CLASSES, []), (CLASSES[:1], None)])
+def test_without_any_negative_the_mend_is_named(classes: torch.Tensor, negatives: list[str] | None) -> None:
+    with pytest.raises(UserError, match="name negatives"):
+        ask_words("x", Axes(), classes, negatives)
+
+
+def test_examples_stand_against_the_classes_that_the_scene_shows() -> None:
+    prototypes = Prototypes(CLASSES, torch.tensor([True, True, False, True]))
+    question = ask_vector("this", torch.tensor([0.0, 3.0, 1.0, 0.0]), prototypes)
+    assert torch.equal(question.negatives, CLASSES[[0, 3]]) and question.vector.norm() == pytest.approx(1.0)
+    with pytest.raises(UserError, match="at least two classes"):
+        ask_vector("this", CLASSES[1], Prototypes(CLASSES, torch.tensor([False, True, False, False])))
+
+
+def test_picture_is_seen_by_the_image_encoder(tmp_path: Path) -> None:
+    path = tmp_path / "mug.png"
+    pixels = np.random.default_rng(0).integers(0, 255, (20, 30, 3), np.uint8)
+    Image.fromarray(pixels).save(path)
+    encoder = FakeClip()
+    expected = encoder.encode_image(torch.from_numpy(pixels / np.float32(255.0)).permute(2, 0, 1)[None])[0]
+    torch.testing.assert_close(embed_picture(encoder, path), expected)
+    with pytest.raises(UserError, match="has no image encoder"):
+        embed_picture(Axes(), path)
+    path.write_text("no picture")
+    with pytest.raises(UserError, match=r"mug\.png cannot be read"):
+        embed_picture(encoder, path)
+
+
+def test_exactly_one_thing_is_asked() -> None:
+    with pytest.raises(UserError, match="given are none of them"):
+        Query()
+    with pytest.raises(UserError, match="given are text, click"):
+        Query("a mug", click=("view", 1, 2))
+    with pytest.raises(UserError, match="not against one by point"):
+        Query(point=(0.0, 0.0, 0.0), negatives=("wall",))
