@@ -112,7 +112,9 @@ class Vocabulary:
 
 
 def load_encoder(name: str, device: str | torch.device = "cpu") -> ImageTextEncoder:
-    """The image-text encoder `tiny-clip` (bundled), `MODEL:PRETRAINED` or `MODEL:/path/to/weights` of open_clip.
+    """The image-text encoder of a name.
+
+    `tiny-clip` is bundled; `MODEL:PRETRAINED`, `MODEL:/path/to/weights` and `hf-hub:ORG/NAME` are open_clip's.
 
     Raises:
         UserError: Unknown name, or weights that cannot be had.

@@ -29,7 +29,7 @@ def dense_stride(tower: nn.Module) -> int:
     if isinstance(tower, ModifiedResNet):
         return 32
     raise UserError(
-        f"The image tower {type(tower).__name__} has no dense path, only open_clip's ViT and ModifiedResNet (RN50...) "
+        f"The image tower {_describe(tower)} has no dense path, only open_clip's ViT and ModifiedResNet (RN50...) "
         "have: choose such a model, or the teacher clip-crops."
     )
 
@@ -91,6 +91,13 @@ def self_similar_values(
 def _is_plain(tower: VisionTransformer) -> bool:
     """CoCa's attention pools and the ablation blocks of open_clip have no value path of this form."""
     return tower.attn_pool is None and isinstance(tower.transformer.resblocks[-1], ResidualAttentionBlock)
+
+
+def _describe(tower: nn.Module) -> str:
+    if isinstance(tower, VisionTransformer):
+        return "VisionTransformer with an attention pool or blocks of its own (CoCa...)"
+    trunk = getattr(tower, "trunk", None)  # open_clip's wrapper of timm models.
+    return type(tower).__name__ if trunk is None else f"{type(trunk).__name__} of timm"
 
 
 def _vit(tower: VisionTransformer, images: Float[Tensor, "views 3 h w"]) -> Float[Tensor, "views dim gh gw"]:

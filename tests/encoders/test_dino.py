@@ -54,7 +54,7 @@ def test_local_weights_load_under_both_spellings(tmp_path):
 def test_a_model_that_is_no_vision_transformer_is_refused(tmp_path):
     path = tmp_path / "weights.pth"
     torch.save({}, path)
-    with pytest.raises(UserError, match="not a vision transformer"):
+    with pytest.raises(UserError, match="not a plain vision transformer"):
         load_dino(f"resnet18:{path}", CPU)
 
 
