@@ -37,10 +37,8 @@ class ImageTextEncoder(TextEncoder, Protocol):
     image_size: int
     """Side of the square, in pixels, to which crops are resized."""
 
-    @property
-    def patch_stride(self) -> int:
-        """Pixels per cell of `encode_dense`."""
-        ...
+    patch_stride: int | None
+    """Pixels per cell of `encode_dense`; None where there is no dense path."""
 
     def encode_image(self, crops: Float[Tensor, "windows 3 h w"]) -> Float[Tensor, "windows dim"]:
         """One vector per RGB crop in [0, 1], of any size; not normalised."""

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from ovs3d.encoders import weights
 from ovs3d.encoders.dense import dense_embeddings, dense_stride
 from ovs3d.encoders.familiarity import Familiarity
-from ovs3d.encoders.sources import PACKAGES, TINY_NAME, find_source
+from ovs3d.encoders.sources import PACKAGES, find_source
+from ovs3d.encoders.weights import TINY_CLIP as TINY_NAME
 from ovs3d.errors import UserError
 
 ASSETS = Path(__file__).parent.parent / "assets"
@@ -63,14 +64,10 @@ class OpenClipEncoder:
         self._tokenizer = load_tokenizer(model_name)
         # Not every tower tells its size: those of timm do not.
         self.dim = self.encode_text(("a word",)).shape[1]
+        self.patch_stride = dense_stride(self.tower)
         config = self.tower.preprocess_cfg
         self._mean = torch.tensor(config["mean"], device=device).view(3, 1, 1)
         self._std = torch.tensor(config["std"], device=device).view(3, 1, 1)
-
-    @property
-    def patch_stride(self) -> int:
-        """Pixels per cell of `encode_dense`; raises UserError for a tower without a dense path."""
-        return dense_stride(self.tower)
 
     @torch.no_grad()
     def encode_text(self, words: Sequence[str]) -> Float[Tensor, "classes dim"]:
@@ -94,7 +91,7 @@ class OpenClipEncoder:
         """Per-patch embeddings (`ovs3d.encoders.dense`) of RGB images in [0, 1], not normalised.
 
         Raises:
-            UserError: The image tower has no dense path.
+            ValueError: The image tower has no dense path (`patch_stride` is None).
         """
         if self.familiarity is not None:
             self.familiarity.observe(images)

@@ -2,34 +2,23 @@
 
 import difflib
 import importlib.util
-import json
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import open_clip
 import timm
-from huggingface_hub import hf_hub_download, try_to_load_from_cache
-from huggingface_hub.utils import (
-    EntryNotFoundError,
-    HFValidationError,
-    LocalEntryNotFoundError,
-    RepositoryNotFoundError,
-    validate_repo_id,
-)
+from huggingface_hub.utils import HFValidationError, validate_repo_id
 from open_clip.factory import HF_HUB_PREFIX, get_model_config
 from open_clip.pretrained import get_pretrained_cfg
 
 from ovs3d.encoders import weights
+from ovs3d.encoders.hub import CONFIG, WEIGHTS, fetch, read_config
 from ovs3d.errors import UserError
 
 log = logging.getLogger(__name__)
 
-TINY_NAME = "tiny-clip"
-HUB_CONFIG = "open_clip_config.json"
-HUB_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 PACKAGES = 'pip install "timm>=1.0.15" "transformers<5"'
 """Second step of the installation for towers of timm and tokenizers of the hub; nerfstudio itself pins timm 0.6.7."""
 
@@ -61,7 +50,7 @@ def find_source(name: str) -> Source:
     if config is None or not asked:
         near = difflib.get_close_matches(model, open_clip.list_models(), n=3, cutoff=0.4)
         raise UserError(
-            f"{name} is not an encoder: write {TINY_NAME}, MODEL:PRETRAINED as in ViT-B-16:laion2b_s34b_b88k, "
+            f"{name} is not an encoder: write {weights.TINY_CLIP}, MODEL:PRETRAINED as in ViT-B-16:laion2b_s34b_b88k, "
             f"MODEL:/path/to/weights or {HF_HUB_PREFIX}ORG/NAME, with MODEL as open_clip spells it "
             f"({', '.join(near) or 'see its documentation'})."
         )
@@ -71,7 +60,7 @@ def find_source(name: str) -> Source:
         tag = asked.lower().replace("-", "_")
         model = _activated(model, published)
         repository, _, file = published["hf_hub"].rpartition("/")
-        files = (str(Path(file).with_suffix(".safetensors")), file) if file else HUB_WEIGHTS
+        files = (str(Path(file).with_suffix(".safetensors")), file) if file else WEIGHTS
         path = fetch(name, repository, files, f"{model}:/path/to/file")
         return Source(model, path, f"open_clip/{model}/{tag}", _colours(published))
     if "/" not in asked and not Path(asked).suffix:
@@ -104,62 +93,16 @@ def check_packages(model: str, config: dict[str, Any]) -> None:
         )
 
 
-def fetch(name: str, repository: str, files: Sequence[str], local: str) -> Path:
-    """The first of `files` that a repository of the Hugging Face hub has: from the hub's cache, else downloaded.
-
-    Args:
-        name: What the user asked for.
-        repository: `ORG/NAME`.
-        files: Files, the preferred one first.
-        local: How the user names a file of their own instead.
-
-    Raises:
-        MissingWeights: It is neither in the cache nor downloadable.
-        UserError: The hub knows no such repository or file.
-    """
-    for file in files:
-        cached = try_to_load_from_cache(repository, file)
-        if isinstance(cached, str):
-            return Path(cached)
-    cause = "HF_HUB_OFFLINE is set"
-    if not weights.hub_is_offline():
-        log.info("Downloading %s from the hub's %s.", " or ".join(files), repository)
-        try:
-            with weights.network_timeout():
-                return Path(_download(repository, files))
-        except LocalEntryNotFoundError:
-            cause = "the hub did not answer"
-        except (EntryNotFoundError, RepositoryNotFoundError) as error:
-            raise UserError(
-                f"huggingface.co/{repository} does not exist, is private, or has no {' or '.join(files)} (for {name}): "
-                "write the name of a public repository of an open_clip model, or log in to the hub."
-            ) from error
-        except Exception as error:  # The hub and its HTTP client have dozens of errors, none of them ours to mend.
-            cause = type(error).__name__
-    origin = f"{' or '.join(files)} of huggingface.co/{repository}"
-    raise weights.missing_weights(name, origin, local, "--encoder", TINY_NAME, cause)
-
-
-def _download(repository: str, files: Sequence[str]) -> str:
-    for file in files[:-1]:
-        try:
-            return hf_hub_download(repository, file)
-        except EntryNotFoundError as error:
-            if isinstance(error, LocalEntryNotFoundError):  # The hub did not answer at all.
-                raise
-    return hf_hub_download(repository, files[-1])
-
-
 def _hub_source(name: str) -> Source:
     repository = name.removeprefix(HF_HUB_PREFIX)
     try:
         validate_repo_id(repository)
     except HFValidationError as error:
         raise UserError(f"{name} is not a repository of the hub: write {HF_HUB_PREFIX}ORG/NAME.") from error
-    local = f"MODEL:/path/to/{HUB_WEIGHTS[0]} with {HUB_CONFIG} beside it"
-    config = _read_hub_config(fetch(name, repository, (HUB_CONFIG,), local))
+    local = f"MODEL:/path/to/{WEIGHTS[0]} with {CONFIG} beside it"
+    config = read_config(fetch(name, repository, (CONFIG,), local))
     check_packages(name, config["model_cfg"])
-    path = fetch(name, repository, HUB_WEIGHTS, local)
+    path = fetch(name, repository, WEIGHTS, local)
     # Repositories change under their name.
     return Source(name, path, f"open_clip/{name}/{weights.file_digest(path)}")
 
@@ -167,9 +110,9 @@ def _hub_source(name: str) -> Source:
 def _local_source(model: str, path: Path) -> Source:
     """A file of the user's. Colours and activation come from the hub's configuration beside it; else, the colours are
     those that all published weights of the model share, or CLIP's, and the activation is that of the model."""
-    beside = path.with_name(HUB_CONFIG)
+    beside = path.with_name(CONFIG)
     if beside.is_file():
-        config = _read_hub_config(beside)
+        config = read_config(beside)
         model, colours = _activated(model, config["model_cfg"]), _colours(config.get("preprocess_cfg", {}))
     else:
         tags = open_clip.list_pretrained_tags_by_model(model)
@@ -179,19 +122,9 @@ def _local_source(model: str, path: Path) -> Source:
             log.warning(
                 "Published weights of %s differ in mean and standard deviation, and CLIP's are taken: if yours have "
                 "others, put their %s beside %s.",
-                *(model, HUB_CONFIG, path),
+                *(model, CONFIG, path),
             )
     return Source(model, path, f"open_clip/{model}/{path.stem}-{weights.file_digest(path)}", colours)
-
-
-def _read_hub_config(path: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        if {"embed_dim", "vision_cfg", "text_cfg"} <= set(config["model_cfg"]):
-            return config
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is not a configuration of open_clip ({error!r}): fetch it again.") from error
-    raise UserError(f"{path} is not a configuration of open_clip: choose a repository of an open_clip model.")
 
 
 def _activated(model: str, published: dict[str, Any]) -> str:

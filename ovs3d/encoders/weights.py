@@ -12,6 +12,8 @@ from torch import Tensor
 
 from ovs3d.errors import UserError
 
+TINY_CLIP = "tiny-clip"
+"""The image-text encoder that needs no download."""
 NETWORK_TIMEOUT = 10.0
 """Seconds without an answer after which a download counts as impossible."""
 FORCE_LOAD = ("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD")

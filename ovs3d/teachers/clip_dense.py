@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ovs3d.errors import UserError
 from ovs3d.spaces import ImageTextEncoder
 from ovs3d.teachers.base import FeatureMeta, JsonValue, resize, unit_or_zero
 from ovs3d.teachers.memory import Batches
@@ -46,10 +47,19 @@ class ClipDense:
             max_cells: upper limit of the storage grid.
             batch_tokens: at most about as many tokens go through the model at a time; it changes the memory needed,
                 never the tiles.
+
+        Raises:
+            UserError: the encoder has no dense path.
         """
         self.encoder, self.device, self.batches = encoder, torch.device(device), Batches(batch_tokens)
         self.divisors, self.max_cells = tuple(divisors), max_cells
-        trained = encoder.image_size / encoder.patch_stride
+        if encoder.patch_stride is None:
+            raise UserError(
+                f"The image tower of {encoder.space} has no dense path: choose a ViT or ModifiedResNet (RN50...) of "
+                "open_clip, such as ViT-B-16, or the teacher clip-crops."
+            )
+        self.patch = encoder.patch_stride
+        trained = encoder.image_size / self.patch
         self.window = min(trained, window_tokens)
         self.tile = max(2, min(max_tile_tokens, round(tile_windows * trained)))
         self.overlap = min(self.tile // 2, round(self.window / 2))
@@ -57,7 +67,7 @@ class ClipDense:
         self.meta = FeatureMeta("clip-dense", encoder.space, encoder.dim, levels, normalised=True)
         self.options: dict[str, JsonValue] = {
             "image_size": encoder.image_size,
-            "patch_stride": encoder.patch_stride,
+            "patch_stride": self.patch,
             "divisors": self.divisors,
             "window": self.window,
             "tile": self.tile,
@@ -75,7 +85,7 @@ class ClipDense:
 
     def _scale(self, image: Float[Tensor, "3 h w"], side: int, grid: tuple[int, int]) -> Float[Tensor, "gh gw dim"]:
         """Area average of the tokens at the size where a window is `self.window` tokens wide."""
-        patch = self.encoder.patch_stride
+        patch = self.patch
         tokens = [max(1, round(size * self.window / side)) for size in image.shape[1:]]
         scaled = resize(image[None], tokens[0] * patch, tokens[1] * patch)[0]
         starts, blends = zip(
