@@ -37,10 +37,8 @@ class ImageTextEncoder(TextEncoder, Protocol):
     image_size: int
     """Side of the square, in pixels, to which crops are resized."""
 
-    @property
-    def patch_stride(self) -> int:
-        """Pixels per cell of `encode_dense`."""
-        ...
+    patch_stride: int | None
+    """Pixels per cell of `encode_dense`; None where there is no dense path."""
 
     def encode_image(self, crops: Float[Tensor, "windows 3 h w"]) -> Float[Tensor, "windows dim"]:
         """One vector per RGB crop in [0, 1], of any size; not normalised."""
@@ -112,7 +110,9 @@ class Vocabulary:
 
 
 def load_encoder(name: str, device: str | torch.device = "cpu") -> ImageTextEncoder:
-    """The image-text encoder `tiny-clip` (bundled), `MODEL:PRETRAINED` or `MODEL:/path/to/weights` of open_clip.
+    """The image-text encoder of a name.
+
+    `tiny-clip` is bundled; `MODEL:PRETRAINED`, `MODEL:/path/to/weights` and `hf-hub:ORG/NAME` are open_clip's.
 
     Raises:
         UserError: Unknown name, or weights that cannot be had.

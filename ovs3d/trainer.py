@@ -26,7 +26,7 @@ class OVS3DTrainerConfig(TrainerConfig):
     classes: tuple[str, ...] = ()
     """Words to segment, "name" or "name: prompt | prompt"; by default those of DATA/classes.txt."""
     encoder: str = "ViT-B-16:laion2b_s34b_b88k"
-    """Image-text encoder: an open_clip MODEL:PRETRAINED, MODEL:/path/to/checkpoint, or tiny-clip."""
+    """Image-text encoder of open_clip: MODEL:PRETRAINED, MODEL:/path/to/checkpoint, hf-hub:ORG/NAME, or tiny-clip."""
     dino: str = "vit_small_patch8_224_dino"
     """Patch encoder: a timm DINO ViT, NAME:/path/to/checkpoint, or tiny-dino."""
     teachers: tuple[str, ...] = ("clip-dense", "dino")

@@ -63,7 +63,7 @@ def test_two_spaces_are_named_when_they_differ():
 
 def test_weights_that_cannot_be_had_are_one_sentence(monkeypatch, tmp_path):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setattr("ovs3d.encoders.open_clip.try_to_load_from_cache", lambda *_: None)
+    monkeypatch.setattr("ovs3d.encoders.hub.try_to_load_from_cache", lambda *_: None)
     with pytest.raises(UserError, match=r"ViT-B-16:laion2b_s34b_b88k.*ViT-B-16:/path.*HF_HOME.*tiny-clip"):
         load_encoder("ViT-B-16:laion2b_s34b_b88k")
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))

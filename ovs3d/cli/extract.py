@@ -14,7 +14,7 @@ class Extract:
     data: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")]
     """Scene folder."""
     encoder: str = "ViT-B-16:laion2b_s34b_b88k"
-    """Image-text encoder: MODEL:PRETRAINED, MODEL:/path/to/checkpoint, or tiny-clip."""
+    """Image-text encoder: MODEL:PRETRAINED, MODEL:/path/to/checkpoint, hf-hub:ORG/NAME, or tiny-clip."""
     dino: str = "vit_small_patch8_224_dino"
     """Patch encoder: a timm DINO ViT, NAME:/path/to/checkpoint, or tiny-dino."""
     teachers: tuple[str, ...] = ("clip-dense", "dino")

@@ -13,7 +13,7 @@ class Prompts:
     classes: tuple[str, ...] = ()
     """Words, "name" or "name: prompt | prompt"; by default those of DATA/classes.txt."""
     encoder: str = "ViT-B-16:laion2b_s34b_b88k"
-    """Image-text encoder: MODEL:PRETRAINED, MODEL:/path/to/checkpoint, or tiny-clip."""
+    """Image-text encoder: MODEL:PRETRAINED, MODEL:/path/to/checkpoint, hf-hub:ORG/NAME, or tiny-clip."""
     teacher: str = "clip-dense"
     """clip-dense or clip-crops; with --features it is files."""
     features: Path | None = None

@@ -12,26 +12,19 @@ from open_clip.modified_resnet import ModifiedResNet
 from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
 from torch import Tensor, nn
 
-from ovs3d.errors import UserError
-
 NEIGHBOUR_STD = 5.0
 """Standard deviation, in patches, of the Gaussian that favours near patches (NACLIP's value)."""
 
 
-def dense_stride(tower: nn.Module) -> int:
-    """Pixels per cell of `dense_embeddings`.
+def dense_stride(tower: nn.Module) -> int | None:
+    """Pixels per cell of `dense_embeddings`, or None.
 
-    Raises:
-        UserError: The tower is neither a VisionTransformer nor a ModifiedResNet of open_clip.
+    Only open_clip's ModifiedResNet and its VisionTransformer have a dense path, and not where that pools by attention
+    (CoCa).
     """
     if isinstance(tower, VisionTransformer) and _is_plain(tower):
         return int(tower.conv1.stride[0])
-    if isinstance(tower, ModifiedResNet):
-        return 32
-    raise UserError(
-        f"The image tower {type(tower).__name__} has no dense path, only open_clip's ViT and ModifiedResNet (RN50...) "
-        "have: choose such a model, or the teacher clip-crops."
-    )
+    return 32 if isinstance(tower, ModifiedResNet) else None
 
 
 def dense_embeddings(tower: nn.Module, images: Float[Tensor, "views 3 h w"]) -> Float[Tensor, "views dim gh gw"]:
@@ -42,10 +35,12 @@ def dense_embeddings(tower: nn.Module, images: Float[Tensor, "views 3 h w"]) -> 
         images: Normalised by the tower's mean and standard deviation; h and w multiples of `dense_stride(tower)`.
 
     Raises:
-        UserError: The tower has no dense path.
+        ValueError: The tower has no dense path, or the sides do not fit.
     """
     stride = dense_stride(tower)
     height, width = images.shape[-2:]
+    if stride is None:
+        raise ValueError(f"A {type(tower).__name__} of this kind has no dense path.")
     if height % stride or width % stride:
         raise ValueError(f"The image sides must be multiples of {stride}. Got: {height} x {width}.")
     if isinstance(tower, VisionTransformer):

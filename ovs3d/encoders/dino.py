@@ -2,14 +2,16 @@
 
 import contextlib
 import difflib
+import functools
 import os
 from pathlib import Path
+from typing import TypeGuard
 
 import timm
 import torch
 from jaxtyping import Float
-from timm.models.vision_transformer import VisionTransformer
-from torch import Tensor
+from timm.models.vision_transformer import PatchEmbed, VisionTransformer
+from torch import Tensor, nn
 
 from ovs3d.encoders import weights
 from ovs3d.encoders.dense import resample_positions
@@ -19,6 +21,8 @@ from ovs3d.errors import UserError
 ASSETS = Path(__file__).parent.parent / "assets"
 TINY_NAME = "tiny-dino"
 TINY_SPACE = "tiny-dino-v1"
+DINO_NAMES = tuple(f"vit_{size}_patch{side}_224_dino" for size in ("small", "base") for side in (8, 16))
+"""The models of DINO's authors (arXiv 2104.14294)."""
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -34,7 +38,10 @@ class VitPatchEncoder:
         bf16: bool,
         familiarity: Familiarity | None = None,
     ) -> None:
-        """Takes a built model; `bf16` runs it under bfloat16 autocast (tokens equal to about 1e-2)."""
+        """Takes a built model, whose `default_cfg` tells mean and standard deviation.
+
+        `bf16` runs it under bfloat16 autocast (tokens equal to about 1e-2).
+        """
         self.familiarity = familiarity
         self.space = space
         self.device = device
@@ -42,8 +49,9 @@ class VitPatchEncoder:
         self.model = model.to(device).eval().requires_grad_(False)
         self.dim = int(model.embed_dim)
         self.patch_stride = int(model.patch_embed.proj.stride[0])
-        self._mean = torch.tensor(IMAGENET_MEAN, device=device).view(3, 1, 1)
-        self._std = torch.tensor(IMAGENET_STD, device=device).view(3, 1, 1)
+        colours = getattr(model, "default_cfg", {})  # A model that timm did not create by name has none.
+        self._mean = torch.tensor(colours.get("mean", IMAGENET_MEAN), device=device).view(3, 1, 1)
+        self._std = torch.tensor(colours.get("std", IMAGENET_STD), device=device).view(3, 1, 1)
 
     @torch.no_grad()
     def encode_patches(self, images: Float[Tensor, "views 3 h w"]) -> Float[Tensor, "views dim gh gw"]:
@@ -115,16 +123,19 @@ def load_dino(name: str, device: torch.device) -> VitPatchEncoder:
     asked, _, local = name.partition(":")
     known = [spelling for spelling in _spellings(asked) if timm.is_model(spelling)]
     if not known:
-        near = difflib.get_close_matches(asked, timm.list_models("vit_*"), n=3, cutoff=0.4)
+        near = difflib.get_close_matches(asked, timm.list_models("vit_*"), n=3, cutoff=0.6) or DINO_NAMES
         raise UserError(f"timm {timm.__version__} has no model {asked}: use {TINY_NAME} or one like {', '.join(near)}.")
     model_name = known[0]
     path = weights.existing_file(name, Path(local).expanduser()) if local else None
     if path is None:
-        model, space = _download(model_name), f"timm/{_spellings(asked)[-1]}"
+        model, space = _download(asked, model_name), f"timm/{_spellings(asked)[-1]}"
     else:
         model, space = timm.create_model(model_name), f"timm/{asked}/{path.stem}-{weights.file_digest(path)}"
-    if not isinstance(model, VisionTransformer):
-        raise UserError(f"{asked} is a {type(model).__name__}, not a vision transformer: use one such as {TINY_NAME}.")
+    if not _is_plain(model):
+        raise UserError(
+            f"{asked} ({type(model).__name__}) is not a plain vision transformer: use one of DINO, such as "
+            f"vit_small_patch8_224_dino, or {TINY_NAME}."
+        )
     model.reset_classifier(0)
     if path is not None:
         state = {key: value for key, value in weights.load_weights(path).items() if not key.startswith("head.")}
@@ -135,22 +146,32 @@ def load_dino(name: str, device: torch.device) -> VitPatchEncoder:
     return VitPatchEncoder(model, space, device, weights.bf16_is_faster(device))
 
 
+def _is_plain(model: nn.Module) -> TypeGuard[VisionTransformer]:
+    """Subclasses have further tokens, hybrids a convolutional network in front, and some no table of positions."""
+    return type(model) is VisionTransformer and type(model.patch_embed) is PatchEmbed and model.pos_embed is not None
+
+
 def _spellings(name: str) -> list[str]:
     """The name as given, with timm 0.6's joint and, last, with timm 1.x's (`.` before the tag)."""
     joined = name.replace(".", "_")
     return [name, joined, joined.removesuffix("_dino") + ".dino" if joined.endswith("_dino") else name]
 
 
-def _download(model_name: str) -> VisionTransformer:
+def _download(name: str, model_name: str) -> VisionTransformer:
     """A timm model with its published weights: from a cache, else downloaded."""
-    url = timm.create_model(model_name).default_cfg.get("url") or ""
+    published = timm.create_model(model_name).default_cfg
+    url, on_hub, local = published.get("url") or "", published.get("hf_hub_id"), f"{name}:/path/to/file"
+    if not url and not on_hub:
+        raise UserError(f"timm {timm.__version__} has no weights for {model_name}: pass {local}.")
     cached = Path(torch.hub.get_dir()) / "checkpoints" / os.path.basename(url)
+    missing = functools.partial(
+        weights.missing_weights, model_name, f"huggingface.co/{on_hub}" if on_hub else url, local, "--dino", TINY_NAME
+    )
     # timm reads the hub's variable only for weights that lie on the hub.
-    if url and weights.hub_is_offline() and not cached.is_file():
-        raise weights.missing_weights(model_name, model_name, "the patch encoder", TINY_NAME, "HF_HUB_OFFLINE is set")
+    if not on_hub and weights.hub_is_offline() and not cached.is_file():
+        raise missing("HF_HUB_OFFLINE is set")
     try:
-        with weights.network_timeout():
+        with weights.network_timeout(), weights.tensors_only():
             return timm.create_model(model_name, pretrained=True)
     except Exception as error:  # timm, the hub and urllib have dozens of network errors, none of them ours to mend.
-        cause = type(error).__name__
-        raise weights.missing_weights(model_name, model_name, "the patch encoder", TINY_NAME, cause) from error
+        raise missing(type(error).__name__) from error

@@ -1,35 +1,37 @@
 """Image-text encoders of open_clip, the bundled `tiny-clip` among them: one code path for both."""
 
 import contextlib
-import difflib
-import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import open_clip
 import torch
 import torch.nn.functional as F
-from huggingface_hub import try_to_load_from_cache
-from jaxtyping import Float
-from open_clip.factory import get_model_config
-from open_clip.pretrained import download_pretrained, get_pretrained_cfg
+from jaxtyping import Float, Int
+from open_clip.factory import HF_HUB_PREFIX
 from torch import Tensor, nn
 
 from ovs3d.encoders import weights
 from ovs3d.encoders.dense import dense_embeddings, dense_stride
 from ovs3d.encoders.familiarity import Familiarity
+from ovs3d.encoders.sources import PACKAGES, find_source
+from ovs3d.encoders.weights import TINY_CLIP as TINY_NAME
 from ovs3d.errors import UserError
 
 ASSETS = Path(__file__).parent.parent / "assets"
-TINY_NAME = "tiny-clip"
 TINY_SPACE = "tiny-clip-v2"
 TEXT_BATCH = 256
 """Words that go through the text tower at a time."""
 
 
 class OpenClipEncoder:
-    """A frozen open_clip model as an image-text encoder (`ovs3d.spaces.ImageTextEncoder`)."""
+    """A frozen open_clip model as an image-text encoder (`ovs3d.spaces.ImageTextEncoder`).
+
+    Models trained with a sigmoid (SigLIP) need nothing else: their probability sigmoid(scale * cosine + bias) has one
+    scale and bias for all words, so that it orders words and places as the cosine does, and relevancy is compared only
+    with relevancy. Their cosines are smaller than those of CLIP; normalised relevancy stretches them per word.
+    """
 
     def __init__(
         self,
@@ -44,7 +46,7 @@ class OpenClipEncoder:
 
         Args:
             model: open_clip model whose `visual.preprocess_cfg` tells mean and standard deviation.
-            model_name: Name of its open_clip configuration; chooses the tokenizer.
+            model_name: Name of its open_clip configuration, or `hf-hub:ORG/NAME`; chooses the tokenizer.
             space: Id of the embedding space.
             device: Where to run.
             bf16: Run the image tower under bfloat16 autocast (embeddings equal to about 1e-2).
@@ -59,16 +61,13 @@ class OpenClipEncoder:
         self.tower = self.model.visual
         size = self.tower.image_size
         self.image_size = int(size if isinstance(size, int) else size[0])
-        self.dim = int(self.tower.output_dim)
-        self._tokenizer = open_clip.get_tokenizer(model_name)
+        self._tokenizer = load_tokenizer(model_name)
+        # Not every tower tells its size: those of timm do not.
+        self.dim = self.encode_text(("a word",)).shape[1]
+        self.patch_stride = dense_stride(self.tower)
         config = self.tower.preprocess_cfg
         self._mean = torch.tensor(config["mean"], device=device).view(3, 1, 1)
         self._std = torch.tensor(config["std"], device=device).view(3, 1, 1)
-
-    @property
-    def patch_stride(self) -> int:
-        """Pixels per cell of `encode_dense`; raises UserError for a tower without a dense path."""
-        return dense_stride(self.tower)
 
     @torch.no_grad()
     def encode_text(self, words: Sequence[str]) -> Float[Tensor, "classes dim"]:
@@ -92,7 +91,7 @@ class OpenClipEncoder:
         """Per-patch embeddings (`ovs3d.encoders.dense`) of RGB images in [0, 1], not normalised.
 
         Raises:
-            UserError: The image tower has no dense path.
+            ValueError: The image tower has no dense path (`patch_stride` is None).
         """
         if self.familiarity is not None:
             self.familiarity.observe(images)
@@ -115,60 +114,40 @@ def load_tiny_clip(device: torch.device) -> OpenClipEncoder:
 
 
 def load_open_clip(name: str, device: torch.device) -> OpenClipEncoder:
-    """An open_clip model by `MODEL:PRETRAINED` (a tag of open_clip) or `MODEL:/path/to/weights`.
+    """An open_clip model by `MODEL:PRETRAINED` (a tag of open_clip), `MODEL:/path/to/weights` or `hf-hub:ORG/NAME`.
 
     Raises:
-        UserError: Unknown model or tag, or weights that cannot be had or read.
+        UserError: Unknown model or tag, a package that it needs, or weights that cannot be had or read.
     """
-    model_name, _, pretrained = name.partition(":")
-    config = get_model_config(model_name)
-    if config is None or not pretrained:
-        near = difflib.get_close_matches(model_name, open_clip.list_models(), n=3, cutoff=0.4)
-        raise UserError(
-            f"{name} is not an encoder: write {TINY_NAME}, MODEL:PRETRAINED as in ViT-B-16:laion2b_s34b_b88k, or "
-            f"MODEL:/path/to/weights, with MODEL as open_clip spells it ({', '.join(near) or 'see its documentation'})."
-        )
-    published = get_pretrained_cfg(model_name, pretrained)
-    if published:
-        path, space = _published_weights(model_name, pretrained, published), f"open_clip/{model_name}/{pretrained}"
-    elif "/" in pretrained or Path(pretrained).suffix:
-        path = weights.existing_file(name, Path(pretrained).expanduser())
-        space = f"open_clip/{model_name}/{path.stem}-{weights.file_digest(path)}"
-    else:
-        tags = open_clip.list_pretrained_tags_by_model(model_name)
-        raise UserError(f"open_clip has no weights {pretrained} for {model_name}: use one of {', '.join(tags)}.")
-    colours = {key: published[key] for key in ("mean", "std") if key in published}
+    source = find_source(name)
+    file = None if source.model.startswith(HF_HUB_PREFIX) else str(source.path)
     try:
-        model = open_clip.create_model(model_name, pretrained=str(path), force_preprocess_cfg=colours)
+        with weights.tensors_only():
+            model = open_clip.create_model(source.model, pretrained=file, force_preprocess_cfg=source.colours)
     except Exception as error:  # open_clip, torch and safetensors each raise their own; the user's mend is the same.
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path} does not load as {model_name} ({reason}): pass weights of that model.") from error
-    return OpenClipEncoder(model, model_name, space, device, weights.bf16_is_faster(device))
+        reason = weights.reason(error)
+        raise UserError(
+            f"{source.path} does not load as {source.model} ({reason}): pass a state dictionary of that model, as "
+            ".safetensors or saved by torch.save."
+        ) from error
+    return OpenClipEncoder(model, source.model, source.space, device, weights.bf16_is_faster(device))
 
 
-def _published_weights(model_name: str, tag: str, published: dict) -> Path:
-    """Path of the weights open_clip publishes under a tag: from the hub's cache, else downloaded."""
-    cached = _cached(published)
-    if cached is not None:
-        return cached
-    if weights.hub_is_offline():
-        cause = "HF_HUB_OFFLINE is set"
-    else:
-        logging.getLogger(__name__).info("Downloading the weights %s of %s.", tag, model_name)
-        try:
-            with weights.network_timeout():
-                return Path(download_pretrained(published))
-        except Exception as error:  # The hub and urllib have dozens of network errors, none of them ours to mend.
-            cause = type(error).__name__
-    raise weights.missing_weights(f"{model_name}:{tag}", model_name, "--encoder", TINY_NAME, cause)
+def load_tokenizer(model_name: str) -> Callable[[list[str]], Int[Tensor, "words context"]]:
+    """The tokenizer of an open_clip configuration, which pads to the model's context length.
 
-
-def _cached(published: dict) -> Path | None:
-    repository, _, filename = published.get("hf_hub", "").rpartition("/")
-    names = [filename] if filename else ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"]
-    names += [str(Path(name).with_suffix(".safetensors")) for name in names]
-    for name in names if repository else ():
-        path = try_to_load_from_cache(repository, name)
-        if isinstance(path, str):
-            return Path(path)
-    return None
+    Raises:
+        UserError: It lies on the hub and cannot be had, or the installed transformers is not one open_clip can use.
+    """
+    try:
+        with weights.network_timeout():
+            tokenizer = open_clip.get_tokenizer(model_name)
+            tokenizer(["a word"])
+    except AttributeError as error:
+        raise UserError(f"open_clip cannot use the installed transformers ({error}): run {PACKAGES}.") from error
+    except Exception as error:  # transformers and the hub have dozens of errors, none of them ours to mend.
+        raise weights.MissingWeights(
+            f"The tokenizer of {model_name} is not on this machine and could not be downloaded "
+            f"({type(error).__name__}): load the model once with a network, or point HF_HOME at a folder that holds it."
+        ) from error
+    return tokenizer

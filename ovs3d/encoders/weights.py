@@ -12,8 +12,12 @@ from torch import Tensor
 
 from ovs3d.errors import UserError
 
+TINY_CLIP = "tiny-clip"
+"""The image-text encoder that needs no download."""
 NETWORK_TIMEOUT = 10.0
 """Seconds without an answer after which a download counts as impossible."""
+FORCE_LOAD = ("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD")
+"""Variables that overrule the argument `weights_only` of `torch.load`; PyTorch refuses both at once."""
 
 
 def file_digest(path: Path) -> str:
@@ -31,19 +35,20 @@ class MissingWeights(UserError):
     """Published weights that are neither on this machine nor downloadable."""
 
 
-def missing_weights(weights: str, model: str, option: str, tiny: str, cause: str) -> MissingWeights:
+def missing_weights(weights: str, origin: str, local: str, option: str, tiny: str, cause: str) -> MissingWeights:
     """The sentence for weights that are neither on this machine nor downloadable.
 
     Args:
         weights: What is missing, as the user named it.
-        model: Name of the architecture, for the local form `MODEL:/path/to/file`.
+        origin: The file and where it is published.
+        local: How a file of the user's is named instead, such as `MODEL:/path/to/file`.
         option: How the user asks for another encoder, such as `--encoder`.
         tiny: Name of the bundled encoder that needs no download.
         cause: What the attempt ended with, a few words.
     """
     return MissingWeights(
-        f"The weights {weights} are not on this machine and could not be downloaded ({cause}): download them on a "
-        f"connected machine and pass {model}:/path/to/file, or point HF_HOME at a folder that holds them; "
+        f"The weights {weights} are not on this machine and could not be downloaded ({cause}): on a connected machine "
+        f"download {origin} and pass {local}, or run once there and copy its cache to here (HF_HOME or TORCH_HOME); "
         f"{option} {tiny} works offline but knows coloured, patterned solids in rooms only."
     )
 
@@ -70,11 +75,19 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     try:
         state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     except Exception as error:  # Each format has its own errors for a damaged file; the user's mend is the same.
-        raise UserError(f"{path} is not a readable weights file ({error}): save its state dictionary again.") from error
+        raise UserError(f"{path} holds no weights ({reason(error)}): save its state dictionary again.") from error
     state = state.get("state_dict", state) if isinstance(state, dict) else None
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise UserError(f"{path} holds no state dictionary: save it with torch.save(model.state_dict(), path).")
     return {name.removeprefix("module."): value for name, value in state.items()}
+
+
+def reason(error: Exception) -> str:
+    """Why weights do not load, on one line; PyTorch's own words would advise to unpickle the file after all."""
+    text = str(error)
+    if "weights_only" in text.lower():
+        return "it is damaged, or holds more than tensors, as TorchScript archives and whole pickled models do"
+    return text.splitlines()[0] if text else type(error).__name__
 
 
 @contextmanager
@@ -86,6 +99,20 @@ def network_timeout(seconds: float = NETWORK_TIMEOUT) -> Iterator[None]:
         yield
     finally:
         socket.setdefaulttimeout(before)
+
+
+@contextmanager
+def tensors_only() -> Iterator[None]:
+    """Makes every `torch.load` inside read tensors and execute nothing, also where a library asks for more."""
+    before = {name: os.environ.pop(name, None) for name in FORCE_LOAD}
+    os.environ[FORCE_LOAD[0]] = "1"
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 def bf16_is_faster(device: torch.device) -> bool:

@@ -8,6 +8,7 @@ features of another scene cannot be taken for this one's.
 import hashlib
 import io
 import json
+import math
 import os
 import uuid
 from collections.abc import Sequence
@@ -56,7 +57,8 @@ def extract_features(
         if not _is_stored(path, teacher.meta):
             missing[path] = image_path
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    bar = Progress(*columns, disable=not (progress and missing))
+    # Speed is measured over the whole extraction: in rich's own 30 seconds a slow teacher may not end a single view.
+    bar = Progress(*columns, speed_estimate_period=math.inf, disable=not (progress and missing))
     with bar, torch.no_grad():
         for path, image_path in bar.track(missing.items(), description=f"Features of {teacher.meta.teacher}"):
             features = unit_or_zero(teacher.extract(read_image(image_path)))

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ovs3d.spaces import ImageTextEncoder
 from ovs3d.teachers.base import FeatureMeta, JsonValue, resize, unit_or_zero
+from ovs3d.teachers.memory import Batches
 from ovs3d.teachers.windows import (
     DIVISORS,
     average_windows,
@@ -46,9 +47,9 @@ class ClipCrops:
             scale_down: the image is shrunk by this factor first; the authors use 8.
             seed: of the jitter.
             max_cells: upper limit of the storage grid.
-            batch_size: windows per pass; it changes the memory needed, never the windows.
+            batch_size: windows per pass at most; it changes the memory needed, never the windows.
         """
-        self.encoder, self.device, self.batch_size = encoder, torch.device(device), batch_size
+        self.encoder, self.device, self.batches = encoder, torch.device(device), Batches(batch_size)
         self.divisors, self.stride_divisor, self.scale_down = tuple(divisors), stride_divisor, scale_down
         self.seed, self.max_cells = seed, max_cells
         levels = tuple(f"short/{divisor}" for divisor in self.divisors)
@@ -71,7 +72,7 @@ class ClipCrops:
         scales = []
         for side in sides:
             boxes = sliding_windows(height, width, side, self.stride_divisor, self.seed)
-            embeddings = encode_windows(self.encoder, image, boxes, self.batch_size)
+            embeddings = encode_windows(self.encoder, image, boxes, self.batches)
             scales.append(average_windows(boxes, embeddings, (height, width), grid))
         return unit_or_zero(torch.stack(scales)).cpu()
 
@@ -80,7 +81,7 @@ def encode_windows(
     encoder: ImageTextEncoder,
     image: Float[Tensor, "3 h w"],
     boxes: Int64[Tensor, "windows 4"],
-    batch_size: int = 64,
+    batches: Batches,
 ) -> Float[Tensor, "windows dim"]:
     """CLIP embeddings (not normalised) of windows of one image.
 
@@ -92,9 +93,13 @@ def encode_windows(
     squares = torch.stack([top, left, side], dim=1)
     embeddings = torch.empty(len(boxes), encoder.dim, device=image.device)
     # Windows of one size are resized together; sorting by size puts them into the same batch.
-    for chosen in side.argsort(stable=True).split(batch_size):
-        crops = crop_squares(image, squares[chosen], encoder.image_size)
-        embeddings[chosen.to(image.device)] = encoder.encode_image(crops).to(embeddings)
+    order = side.argsort(stable=True)
+
+    def encode(first: int, last: int) -> Float[Tensor, "some dim"]:
+        return encoder.encode_image(crop_squares(image, squares[order[first:last]], encoder.image_size))
+
+    for first, last, encoded in batches.encode(encode, len(order)):
+        embeddings[order[first:last].to(image.device)] = encoded.to(embeddings)
     return embeddings
 
 

@@ -12,8 +12,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ovs3d.errors import UserError
 from ovs3d.spaces import ImageTextEncoder
 from ovs3d.teachers.base import FeatureMeta, JsonValue, resize, unit_or_zero
+from ovs3d.teachers.memory import Batches
 from ovs3d.teachers.windows import DIVISORS, storage_grid, window_sides, window_stride
 
 
@@ -43,12 +45,21 @@ class ClipDense:
                 more than that mixes far parts of the scene; neighbouring tiles overlap by half a window.
             max_tile_tokens: upper limit of a tile's side in tokens.
             max_cells: upper limit of the storage grid.
-            batch_tokens: about as many tokens go through the model at a time; it changes the memory needed, never the
-                tiles.
+            batch_tokens: at most about as many tokens go through the model at a time; it changes the memory needed,
+                never the tiles.
+
+        Raises:
+            UserError: the encoder has no dense path.
         """
-        self.encoder, self.device, self.batch_tokens = encoder, torch.device(device), batch_tokens
+        self.encoder, self.device, self.batches = encoder, torch.device(device), Batches(batch_tokens)
         self.divisors, self.max_cells = tuple(divisors), max_cells
-        trained = encoder.image_size / encoder.patch_stride
+        if encoder.patch_stride is None:
+            raise UserError(
+                f"The image tower of {encoder.space} has no dense path: choose a ViT or ModifiedResNet (RN50...) of "
+                "open_clip, such as ViT-B-16, or the teacher clip-crops."
+            )
+        self.patch = encoder.patch_stride
+        trained = encoder.image_size / self.patch
         self.window = min(trained, window_tokens)
         self.tile = max(2, min(max_tile_tokens, round(tile_windows * trained)))
         self.overlap = min(self.tile // 2, round(self.window / 2))
@@ -56,7 +67,7 @@ class ClipDense:
         self.meta = FeatureMeta("clip-dense", encoder.space, encoder.dim, levels, normalised=True)
         self.options: dict[str, JsonValue] = {
             "image_size": encoder.image_size,
-            "patch_stride": encoder.patch_stride,
+            "patch_stride": self.patch,
             "divisors": self.divisors,
             "window": self.window,
             "tile": self.tile,
@@ -74,7 +85,7 @@ class ClipDense:
 
     def _scale(self, image: Float[Tensor, "3 h w"], side: int, grid: tuple[int, int]) -> Float[Tensor, "gh gw dim"]:
         """Area average of the tokens at the size where a window is `self.window` tokens wide."""
-        patch = self.encoder.patch_stride
+        patch = self.patch
         tokens = [max(1, round(size * self.window / side)) for size in image.shape[1:]]
         scaled = resize(image[None], tokens[0] * patch, tokens[1] * patch)[0]
         starts, blends = zip(
@@ -84,14 +95,16 @@ class ClipDense:
         rows, columns = (blend.to(self.device) for blend in blends)
         places = [(i, j) for i in range(len(starts[0])) for j in range(len(starts[1]))]
         size = [blend.shape[2] * patch for blend in blends]
-        batch_size = max(1, self.batch_tokens // (blends[0].shape[2] * blends[1].shape[2]))
         total = torch.zeros(*grid, self.encoder.dim, device=self.device)
-        for first in range(0, len(places), batch_size):
-            batch = places[first : first + batch_size]
-            corners = [(starts[0][i] * patch, starts[1][j] * patch) for i, j in batch]
+
+        def encode(first: int, last: int) -> Float[Tensor, "tiles dim y x"]:
+            corners = [(starts[0][i] * patch, starts[1][j] * patch) for i, j in places[first:last]]
             tiles = torch.stack([scaled[:, y : y + size[0], x : x + size[1]] for y, x in corners])
-            dense = self.encoder.encode_dense(tiles).to(total)
-            for (i, j), tile in zip(batch, dense, strict=True):
+            return self.encoder.encode_dense(tiles).to(total)
+
+        tokens_per_tile = blends[0].shape[2] * blends[1].shape[2]
+        for first, last, dense in self.batches.encode(encode, len(places), tokens_per_tile):
+            for (i, j), tile in zip(places[first:last], dense, strict=True):
                 total += torch.einsum("gy,dyx,hx->ghd", rows[i], tile, columns[j])
         return total
 

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from ovs3d.spaces import PatchEncoder
 from ovs3d.teachers.base import FeatureMeta, JsonValue, resize, unit_or_zero
+from ovs3d.teachers.memory import Batches
 from ovs3d.teachers.windows import storage_grid
 
 
@@ -25,5 +26,7 @@ class Dino:
         """Unit-length features of one RGB image in [0, 1], on the CPU."""
         stride = self.encoder.patch_stride
         rows, columns = storage_grid(image.shape[1], image.shape[2], stride, self.max_cells)
-        tokens = self.encoder.encode_patches(resize(image[None].to(self.device), rows * stride, columns * stride))
+        images = resize(image[None].to(self.device), rows * stride, columns * stride)
+        # The whole image is one item: tokens attend to each other, so that parts of it would give other features.
+        ((_, _, tokens),) = Batches(1).encode(lambda first, last: self.encoder.encode_patches(images[first:last]), 1)
         return unit_or_zero(tokens.permute(0, 2, 3, 1)).cpu()

@@ -9,7 +9,6 @@ from open_clip.transformer import VisionTransformer
 from torch import nn
 
 from ovs3d.encoders.dense import NEIGHBOUR_STD, dense_embeddings, dense_stride, neighbour_bias, resample_positions
-from ovs3d.errors import UserError
 
 
 def small_vit(image_size=32, patch_size=8, width=32, layers=3, heads=2, output_dim=12):
@@ -83,9 +82,11 @@ def test_resnet_equals_values_then_output_projection():
     assert torch.allclose(dense[1, :, 1, 2], expected, atol=1e-5)
 
 
-def test_unknown_towers_are_named_with_what_is_possible():
-    with pytest.raises(UserError, match=r"Linear.*ViT and ModifiedResNet"):
-        dense_stride(nn.Linear(1, 1))
+def test_other_towers_have_no_dense_path():
+    assert dense_stride(nn.Linear(1, 1)) is None
+    assert (dense_stride(small_vit()), dense_stride(small_vit(patch_size=16))) == (8, 16)
+    with pytest.raises(ValueError, match="Linear"):
+        dense_embeddings(nn.Linear(1, 1), torch.randn(1, 3, 32, 32))
 
 
 def test_sides_that_are_no_multiples_raise():

@@ -1,14 +1,22 @@
 """The open_clip encoder against open_clip itself, on randomly initialised towers."""
 
 import json
+from typing import Any
 
 import open_clip
 import pytest
 import torch
 import torch.nn.functional as F
+from open_clip.transform import PreprocessCfg, image_transform_v2
+from torch import nn
+from torchvision.transforms.functional import to_pil_image, to_tensor
 
-from ovs3d.encoders.open_clip import OpenClipEncoder, load_open_clip, load_tiny_clip
+from ovs3d.encoders.open_clip import OpenClipEncoder, load_open_clip, load_tiny_clip, load_tokenizer
+from ovs3d.encoders.weights import MissingWeights
 from ovs3d.errors import UserError
+from ovs3d.teachers.clip_crops import ClipCrops
+from ovs3d.teachers.clip_dense import ClipDense
+from tests.teachers.fakes import picture
 
 CPU = torch.device("cpu")
 TEXT = {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}
@@ -88,3 +96,93 @@ def test_tiny_clip_tells_plain_colours_apart():
     words = encoder.encode_text(["plain red ball", "plain green ball", "plain blue ball"])
     assert (F.normalize(encoder.encode_image(crops), dim=-1) @ words.T).argmax(-1).tolist() == [0, 1, 2]
     assert (encoder.space, words.shape[1]) == ("tiny-clip-v2", encoder.dim)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    ("name", "size", "dim"),
+    [pytest.param("ViT-B-16", 224, 512, marks=pytest.mark.slow), ("RN50", 224, 1024)],
+)
+def test_real_architectures_equal_open_clip_with_its_own_preprocessing(name, size, dim):
+    torch.manual_seed(0)
+    model: Any = open_clip.create_model(name)
+    encoder = OpenClipEncoder(model, name, "random", CPU, bf16=False)
+    assert (encoder.image_size, encoder.dim) == (size, dim)
+    photographs = [to_pil_image(picture(size, size, seed)) for seed in range(2)]
+    prepare: Any = image_transform_v2(PreprocessCfg(**model.visual.preprocess_cfg), is_train=False)
+    expected = model.encode_image(torch.stack([prepare(photograph) for photograph in photographs]))
+    found = encoder.encode_image(torch.stack([to_tensor(photograph) for photograph in photographs]))
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    words = ["a red apple", "a wall"]
+    expected = F.normalize(model.encode_text(open_clip.get_tokenizer(name)(words)), dim=-1)
+    torch.testing.assert_close(encoder.encode_text(words), expected, atol=1e-5, rtol=1e-5)
+
+
+class TimmLikeTower(nn.Module):
+    """What SigLIP's image tower is to us: it tells its image size as a pair, its own colours, and no `output_dim`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.image_size = (20, 20)
+        self.preprocess_cfg = {"mean": (0.5, 0.5, 0.5), "std": (0.25, 0.5, 0.5)}
+        self.trunk = nn.Conv2d(3, 24, 20)
+
+    def forward(self, images):
+        return self.trunk(images).flatten(1)
+
+
+@torch.no_grad()
+def test_towers_of_timm_bring_their_own_sizes_and_colours(tmp_path):
+    config = {"embed_dim": 24, "vision_cfg": VIT, "text_cfg": TEXT, "custom_text": True, "init_logit_bias": -10}
+    (tmp_path / "toy-sigmoid.json").write_text(json.dumps(config))
+    open_clip.add_model_config(tmp_path / "toy-sigmoid.json")
+    model = open_clip.create_model("toy-sigmoid")
+    model.visual = TimmLikeTower()  # pyright: ignore[reportAttributeAccessIssue]
+    encoder = OpenClipEncoder(model, "toy-sigmoid", "toy", CPU, bf16=False)
+    assert (encoder.dim, encoder.image_size) == (24, 20)
+    crops = torch.rand(2, 3, 20, 20)
+    mean, std = torch.tensor([0.5, 0.5, 0.5]).view(3, 1, 1), torch.tensor([0.25, 0.5, 0.5]).view(3, 1, 1)
+    torch.testing.assert_close(encoder.encode_image(crops), model.visual((crops - mean) / std))
+    assert ClipCrops(encoder).extract(picture(30, 40)).shape[-1] == 24
+    with pytest.raises(UserError, match=r"toy has no dense path.*ViT or ModifiedResNet.*clip-crops"):
+        ClipDense(encoder)
+
+
+def test_words_are_padded_to_the_context_of_the_model(encoder, model_name):
+    asked = []
+    encoder.model.token_embedding.register_forward_pre_hook(lambda _, inputs: asked.append(inputs[0].shape))
+    encoder.encode_text(["a red ball", "wall"])
+    assert asked == [(2, TEXT["context_length"])]
+
+
+def test_a_coca_tower_encodes_crops_and_is_refused_by_the_dense_teacher(tmp_path):
+    vision = {**VIT, "attentional_pool": True, "attn_pooler_heads": 2, "output_tokens": True}
+    config = {
+        "embed_dim": 24,
+        "vision_cfg": vision,
+        "text_cfg": {**TEXT, "embed_cls": True, "output_tokens": True},
+        "multimodal_cfg": {**TEXT, "layers": 1},
+        "custom_text": True,
+    }
+    (tmp_path / "toy-coca.json").write_text(json.dumps(config))
+    open_clip.add_model_config(tmp_path / "toy-coca.json")
+    encoder = OpenClipEncoder(open_clip.create_model("toy-coca"), "toy-coca", "toy", CPU, bf16=False)
+    assert encoder.encode_image(torch.rand(2, 3, 48, 48)).shape == encoder.encode_text(["a ball", "a wall"]).shape
+    with pytest.raises(UserError, match=r"toy has no dense path.*ViT or ModifiedResNet.*clip-crops"):
+        ClipDense(encoder)
+
+
+def test_a_tokenizer_that_cannot_be_had_is_one_sentence(monkeypatch):
+    def no_network(name):
+        raise OSError("We couldn't connect")
+
+    monkeypatch.setattr(open_clip, "get_tokenizer", no_network)
+    with pytest.raises(MissingWeights, match=r"tokenizer of ViT-B-16-SigLIP .*OSError.*HF_HOME"):
+        load_tokenizer("ViT-B-16-SigLIP")
+
+    def too_new(words):
+        raise AttributeError("TokenizersBackend has no attribute batch_encode_plus")
+
+    monkeypatch.setattr(open_clip, "get_tokenizer", lambda name: too_new)
+    with pytest.raises(UserError, match=r"cannot use the installed transformers.*transformers<5"):
+        load_tokenizer("ViT-B-16-SigLIP")

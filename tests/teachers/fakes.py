@@ -13,7 +13,9 @@ class FakeClip:
     space = "fake-clip"
 
     def __init__(self, dim: int = 8, image_size: int = 16, patch_stride: int = 4) -> None:
-        self.dim, self.image_size, self.patch_stride = dim, image_size, patch_stride
+        self.dim, self.image_size = dim, image_size
+        self.patch_stride: int | None = patch_stride
+        self.cell = patch_stride
         generator = torch.Generator().manual_seed(1)
         self.from_crop = torch.randn(3 * 4 * 4, dim, generator=generator)
         self.from_patch = torch.randn(3, dim, generator=generator)
@@ -28,7 +30,7 @@ class FakeClip:
 
     def encode_dense(self, images: Tensor) -> Tensor:
         self.seen.append(tuple(images.shape))
-        return torch.einsum("nchw,cd->ndhw", F.avg_pool2d(images, self.patch_stride), self.from_patch)
+        return torch.einsum("nchw,cd->ndhw", F.avg_pool2d(images, self.cell), self.from_patch)
 
 
 class FakeDino:

@@ -1,9 +1,11 @@
 import hashlib
+import time
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from rich.progress import Progress
 
 from ovs3d.errors import UserError
 from ovs3d.teachers.base import FeatureMeta, resize, unit_or_zero
@@ -156,3 +158,23 @@ def test_the_cache_root_follows_the_environment(monkeypatch, tmp_path):
     assert default_cache_root() == tmp_path / "features"
     monkeypatch.delenv("OVS3D_CACHE")
     assert default_cache_root().parts[-3:] == (".cache", "ovs3d", "features")
+
+
+def test_the_time_that_is_left_is_known_when_views_take_minutes(images, tmp_path, monkeypatch):
+    clock, remaining, bars = [0.0], [], []
+
+    class SlowTeacher(CountingTeacher):
+        def extract(self, image):
+            clock[0] += 60
+            time.sleep(0.25)  # The bar is brought up to date every tenth of a second.
+            remaining.append(bars[0].tasks[0].time_remaining)
+            return super().extract(image)
+
+    def clocked(*columns, **options):
+        bars.append(Progress(*columns, **options, get_time=lambda: clock[0]))
+        return bars[0]
+
+    monkeypatch.setattr("ovs3d.teachers.cache.Progress", clocked)
+    extract_features(SlowTeacher(), images, tmp_path / "cache", progress=True)
+    # Two views are needed for a speed; which minute the bar counts for them is chance.
+    assert all(left is not None and 30 <= left <= 240 for left in remaining[2:])

@@ -3,6 +3,7 @@ import torch
 import torch.nn.functional as F
 
 from ovs3d.teachers.clip_crops import ClipCrops, crop_squares, encode_windows
+from ovs3d.teachers.memory import Batches
 from ovs3d.teachers.windows import sliding_windows
 from tests.teachers.fakes import FakeClip, picture
 
@@ -26,7 +27,7 @@ def test_batch_size_changes_nothing():
 def test_windows_are_resized_one_by_one_in_their_own_order():
     image, encoder = picture(60, 80), FakeClip()
     boxes = sliding_windows(60, 80, 12)
-    found = encode_windows(encoder, image, boxes, batch_size=13)
+    found = encode_windows(encoder, image, boxes, Batches(13))
     for index, (top, left, bottom, right) in enumerate(boxes.tolist()):
         side = min(bottom - top, right - left)
         y, x = top + (bottom - top - side) // 2, left + (right - left - side) // 2

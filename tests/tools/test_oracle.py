@@ -10,6 +10,7 @@ from tools.results.oracle import TOKENS, Unit, level
 
 def test_a_window_has_as_many_tokens_as_the_training_image_of_the_bundled_encoder() -> None:
     encoder = load_encoder("tiny-clip")
+    assert encoder.patch_stride is not None
     assert encoder.image_size == TOKENS * encoder.patch_stride
 
 

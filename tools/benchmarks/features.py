@@ -58,7 +58,7 @@ def extraction(clip: OpenClipEncoder, image: Tensor, repetitions: int) -> Iterat
     chosen = boxes[torch.randperm(len(boxes), generator=torch.Generator().manual_seed(0))[:TIMED_WINDOWS]]
     dense, crops = ClipDense(clip), ClipCrops(clip)
     pairs = take_turns(
-        lambda: dense.extract(image), lambda: encode_windows(clip, image, chosen, crops.batch_size), repetitions
+        lambda: dense.extract(image), lambda: encode_windows(clip, image, chosen, crops.batches), repetitions
     )
     scale = len(boxes) / TIMED_WINDOWS
     ratios = tuple(ratio * scale for ratio in pairs.ratios)
