@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "extract": ("ovs3d.cli.extract:Extract", "Compute the teachers' features of a scene, resuming where it stopped."),
     "eval": ("ovs3d.cli.eval:Eval", "Measure mIoU and PSNR of a run on its held-out views."),
     "render": ("ovs3d.cli.render:Render", "Write the segmentation of a run as a video and as masks."),
+    "export": ("ovs3d.cli.export:Export", "Write masks, labelled points, meshes and boxes for other programs."),
     "reclass": ("ovs3d.cli.reclass:Reclass", "Give a run other classes: trains its semantics alone anew."),
     "doctor": ("ovs3d.cli.doctor:Doctor", "Tell what works on this machine, and how to mend what does not."),
 }
