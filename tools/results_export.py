@@ -14,7 +14,7 @@ from jaxtyping import Float, Int64
 from nerfstudio.utils.rich_utils import CONSOLE
 from PIL import Image
 from plyfile import PlyData
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from ovs3d.cli.export import Export
 from ovs3d.data.labels import find_labels, load_label_map
@@ -24,6 +24,7 @@ from ovs3d.evaluation.metrics import ConfusionMatrix
 from ovs3d.evaluation.results import ResultRow, results_table, write_results
 from ovs3d.export.views import OPENGL_TO_OPENCV, RenderedView
 from ovs3d.safe_yaml import load_config
+from ovs3d.trainer import OVS3DTrainerConfig
 
 MILLIMETRES = 1e-3
 POINTS_MIOU, MESH_ERROR = 0.9, 1.0
@@ -81,7 +82,7 @@ def points_miou(cloud: Path, truth: Truth, classes: tuple[str, ...]) -> float:
     """mIoU of a PLY's labels against those of the nearest true surface points."""
     vertices = PlyData.read(cloud)["vertex"]
     points = np.stack([vertices[axis] for axis in "xyz"], axis=-1)
-    _, nearest = cKDTree(truth.points).query(points)
+    nearest = KDTree(truth.points).query(points)[1]
     confusion = ConfusionMatrix(classes)
     predicted = torch.from_numpy(np.array(vertices["label"], np.int64))
     confusion.update(predicted[None], torch.from_numpy(truth.labels[nearest])[None])
@@ -91,8 +92,8 @@ def points_miou(cloud: Path, truth: Truth, classes: tuple[str, ...]) -> float:
 def mesh_error(path: Path, truth: Truth) -> float:
     """Median distance of places spread evenly over a mesh to the true surface, in percent of the scene's extent."""
     mesh = trimesh.load_mesh(path)
-    places, _ = trimesh.sample.sample_surface(mesh, 100_000, seed=0)
-    distance, _ = cKDTree(truth.points).query(places)
+    places = trimesh.sample.sample_surface(mesh, 100_000, seed=0)[0]
+    distance, _ = KDTree(truth.points).query(places)
     return 100.0 * float(np.median(distance)) / truth.extent
 
 
@@ -111,8 +112,9 @@ class ResultsExport:
         """Exports, measures and writes the rows."""
         Export(self.run_path, what=("points", "mesh"), out=self.out).run()
         config = load_config(self.run_path / "config.yml")
+        assert isinstance(config, OVS3DTrainerConfig) and config.data is not None
         classes = config.pipeline.model.classes
-        truth = read_truth(Path(config.pipeline.datamanager.data), classes)
+        truth = read_truth(config.data, classes)
         command = "python -m tools.results_export"
         miou, error = points_miou(self.out / "points.ply", truth, classes), mesh_error(self.out / "mesh.ply", truth)
         seeds = (config.machine.seed,)

@@ -34,11 +34,14 @@ class Export:
         from nerfstudio.utils.rich_utils import CONSOLE
 
         from ovs3d.cli.runs import find_run
+        from ovs3d.errors import UserError
         from ovs3d.export.masks import write_classes, write_masks
         from ovs3d.export.mesh import import_open3d
         from ovs3d.export.shapes import write_shapes
         from ovs3d.scene import Scene
 
+        if len(self.what) == 0:
+            raise UserError("--what names nothing to export; give masks, points, mesh or boxes, or several of them.")
         config_path = find_run(self.run_path)
         if "mesh" in self.what:
             import_open3d()  # Its absence is told before minutes of rendering.

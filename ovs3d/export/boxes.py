@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int64
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from trimesh.bounds import oriented_bounds
 
 from ovs3d.evaluation.report import write_json
@@ -53,7 +53,7 @@ def _boxes_of_class(cloud: LabelledPoints, label: int) -> list[OrientedBox]:
 
 def connected_parts(points: Float[np.ndarray, "points 3"], reach: float) -> Int64[np.ndarray, " points"]:
     """Numbers of the parts that points fall into if those within `reach` of each other belong together."""
-    pairs = cKDTree(points).query_pairs(reach, output_type="ndarray")
+    pairs = KDTree(points).query_pairs(reach, output_type="ndarray")
     graph = coo_matrix((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(len(points), len(points)))
     return connected_components(graph, directed=False)[1].astype(np.int64)
 

@@ -64,7 +64,7 @@ def annotate(labels: Int64[np.ndarray, "h w"], image_id: int) -> list[dict[str, 
 
     found = []
     for label in np.unique(labels).tolist():
-        runs = coco.encode(np.asfortranarray(labels == label, dtype=np.uint8))
+        runs: Any = coco.encode(np.asfortranarray(labels == label, dtype=np.uint8))
         found.append(
             {
                 "image_id": image_id,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import trimesh
 from jaxtyping import Int64
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from ovs3d.errors import UserError
 from ovs3d.export.files import whole_file
@@ -35,7 +35,7 @@ def import_open3d() -> Any:
     except (ImportError, OSError) as error:
         raise UserError(
             f"Open3D, which meshes are made with, does not load ({str(error).splitlines()[0]}); "
-            "install the system's libusb-1.0 (Debian: apt install libusb-1.0-0)."
+            "install the system's libusb-1.0 (Debian: apt install libusb-1.0-0), or export no mesh."
         ) from error
 
 
@@ -102,7 +102,7 @@ def _part(mesh: trimesh.Trimesh, faces: Int64[np.ndarray, " faces"]) -> trimesh.
 
 def label_vertices(mesh: trimesh.Trimesh, cloud: LabelledPoints) -> Int64[np.ndarray, " vertices"]:
     """The label of the point nearest to each vertex."""
-    return cloud.labels[cKDTree(cloud.points).query(mesh.vertices)[1]]
+    return cloud.labels[KDTree(cloud.points).query(mesh.vertices)[1]]
 
 
 def cut_into_classes(

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int64, Shaped, UInt8
 from plyfile import PlyData, PlyElement
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from ovs3d.errors import UserError
 from ovs3d.export.files import whole_file
@@ -100,8 +100,8 @@ def select(cloud: LabelledPoints, chosen: Bool[np.ndarray, " points"]) -> Labell
 def in_company(points: Float[np.ndarray, "points 3"], radius: float) -> Bool[np.ndarray, " points"]:
     """Which points have `MIN_NEIGHBOURS` others within `radius`."""
     # The point itself is its own first neighbour; a missing one is infinitely far.
-    distance, _ = cKDTree(points).query(points, k=[MIN_NEIGHBOURS + 1], distance_upper_bound=radius)
-    return np.isfinite(distance[:, 0])
+    distance, _ = KDTree(points).query(points, k=MIN_NEIGHBOURS + 1, distance_upper_bound=radius)
+    return np.isfinite(distance[:, -1])
 
 
 def surface_normals(view: RenderedView) -> Float[np.ndarray, "h w 3"]:

@@ -56,7 +56,7 @@ def test_masks_are_the_segmentation_and_coco_reads_them(exports: Path, scene: Sc
 def test_points_lie_where_their_labels_say_in_the_data(exports: Path) -> None:
     vertices = PlyData.read(exports / "points.ply")["vertex"]
     points, labels = np.stack([vertices[axis] for axis in "xyz"], axis=-1), np.asarray(vertices["label"])
-    assert len(points) > 500
+    assert len(points) > 300
     assert np.quantile(distance_to_box(points, *ROOM), 0.95) < 0.3
     distance = np.stack([distance_to_box(points, *box) for box in BOXES], axis=-1)
     for number in range(1, len(CLASSES)):
@@ -85,7 +85,7 @@ def test_mesh_has_a_node_for_each_class(run: Path, tmp_path: Path) -> None:
     nodes = trimesh.load_scene(tmp_path / "mesh.glb").graph.nodes_geometry
     assert set(nodes) == set(CLASSES)
     vertices = np.asarray(trimesh.load_mesh(tmp_path / "mesh.ply").vertices)
-    assert np.quantile(distance_to_box(vertices, *ROOM), 0.95) < 0.3 and np.ptp(vertices, axis=0).max() > 3.0
+    assert np.median(distance_to_box(vertices, *ROOM)) < 0.1 and np.ptp(vertices, axis=0).max() > 3.0
 
 
 def test_other_split_and_moved_photographs(run: Path, scene_folder: Path, tmp_path: Path) -> None:
@@ -97,7 +97,17 @@ def test_other_split_and_moved_photographs(run: Path, scene_folder: Path, tmp_pa
     assert len(names) == 10 and names.isdisjoint(HELD_OUT)
 
 
-def test_too_few_views_are_refused(run: Path, tmp_path: Path, capsys) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--what", "points", "--views", "1"], "at least 2 views"),
+        (["--what", "boxes", "--side", "4"], "at least 16 pixels"),
+        (["--what"], "--what names nothing"),
+        (["--data", "{run}/gone"], "gone"),
+    ],
+)
+def test_bad_input_is_one_sentence(arguments: list[str], named: str, run: Path, tmp_path: Path, capsys) -> None:
     out = tmp_path / "out"
-    assert main(["export", str(run), "--what", "points", "--views", "1", "--out", str(out)]) == 2
-    assert "at least 2 views" in capsys.readouterr().err and not out.exists()
+    assert main(["export", str(run), "--out", str(out), *(word.format(run=run) for word in arguments)]) == 2
+    printed = capsys.readouterr().err.strip()
+    assert named in printed and "\n" not in printed and not out.exists()

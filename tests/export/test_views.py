@@ -14,7 +14,7 @@ from tests.export.synthetic import sphere_view
 
 def test_training_world_is_undone() -> None:
     generator = np.random.default_rng(0)
-    turn, cameras = Rotation.random(rng=0).as_matrix(), Rotation.random(5, rng=1).as_matrix()
+    turn, cameras = Rotation.random(rng=generator).as_matrix(), Rotation.random(5, rng=generator).as_matrix()
     positions, shift, scale = generator.normal(size=(5, 3)), generator.normal(size=3), 0.37
     trained = np.concatenate([turn @ cameras, scale * (positions @ turn.T + shift)[..., None]], axis=-1)
     rotations, found = poses_in_data(trained, np.column_stack([turn, shift]), scale)

@@ -17,7 +17,7 @@ ROOM = Path(__file__).parents[2] / "data" / "room"
 @pytest.fixture
 def truth() -> Truth:
     """A unit sphere of two halves, and a point without a label far away."""
-    points = Rotation.random(20_000, rng=0).as_matrix()[:, 0]
+    points = Rotation.random(20_000, rng=np.random.default_rng(0)).as_matrix()[:, 0]
     labels = (points[:, 2] > 0.0).astype(np.int64)
     return Truth(np.concatenate([points, [[0.0, 0.0, 9.0]]]), np.append(labels, -1))
 
