@@ -69,8 +69,6 @@ def fuse(views: Sequence[RenderedView]) -> LabelledPoints:
     cells = _cells(points, voxel)
     _, cell = np.unique(cells, return_inverse=True)
     kept = _count_different(cell, numbers) >= min(MIN_VIEWS, len(views))
-    if not kept.any():
-        raise UserError("No two training views of the run agree on a surface; train its geometry for more steps.")
     label, probability = _vote(cell, labels, confidence)
     size = np.bincount(cell)
     middle, normal, colour = (_sums(cell, column)[kept] for column in (points, normals, rgb))
@@ -82,7 +80,10 @@ def fuse(views: Sequence[RenderedView]) -> LabelledPoints:
         confidence=(probability / size)[kept].astype(np.float32),
         voxel=voxel,
     )
-    return select(merged, in_company(merged.points, 2.0 * voxel))
+    cloud = select(merged, in_company(merged.points, 2.0 * voxel))
+    if len(cloud.points) == 0:
+        raise UserError("No two training views of the run agree on a surface; train its geometry for more steps.")
+    return cloud
 
 
 def select(cloud: LabelledPoints, chosen: Bool[np.ndarray, " points"]) -> LabelledPoints:

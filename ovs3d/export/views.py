@@ -39,12 +39,19 @@ class RenderedView:
 
     def back_project(self) -> Float[np.ndarray, "h w 3"]:
         """World-space point of every pixel; NaN where the depth is unknown."""
-        height, width = self.depth.shape
-        x = (np.arange(width) + 0.5 - self.centre[0]) / self.focal[0]
-        y = (np.arange(height) + 0.5 - self.centre[1]) / self.focal[1]
-        rays = np.stack([*np.meshgrid(x, y), np.ones((height, width))], axis=-1)
+        rays = pixel_rays(self.depth.shape, self.focal, self.centre)
         depth = np.where(self.depth > 0.0, self.depth, np.nan)
         return (rays * depth[..., None]) @ self.rotation.T + self.position
+
+
+def pixel_rays(
+    size: tuple[int, ...], focal: tuple[float, float], centre: tuple[float, float]
+) -> Float[np.ndarray, "h w 3"]:
+    """Vectors of depth 1 through the middles of the pixels of a picture of `size` = (h, w), in the camera's axes."""
+    height, width = size
+    x = (np.arange(width) + 0.5 - centre[0]) / focal[0]
+    y = (np.arange(height) + 0.5 - centre[1]) / focal[1]
+    return np.stack([*np.meshgrid(x, y), np.ones((height, width))], axis=-1)
 
 
 def poses_in_data(
@@ -111,23 +118,14 @@ def _render(scene: Scene, camera: Cameras, outputs: DataparserOutputs) -> Render
     focal, centre = (camera.fx.item(), camera.fy.item()), (camera.cx.item(), camera.cy.item())
     confidence = (result.scores / scene.config.pipeline.model.rendered_temperature).softmax(dim=-1).amax(dim=-1)
     distance = np.where(result.depth.numpy() < FARTHEST, result.depth.numpy() / scale, 0.0)
+    depth = distance / np.linalg.norm(pixel_rays(distance.shape, focal, centre), axis=-1)
     return RenderedView(
         rotation=rotations[0] @ OPENGL_TO_OPENCV,
         position=positions[0],
         focal=focal,
         centre=centre,
-        depth=along_axis(distance, focal, centre).astype(np.float32),
+        depth=depth.astype(np.float32),
         rgb=(result.rgb * 255.0).round().byte().numpy(),
         labels=result.labels.numpy(),
         confidence=confidence.float().numpy(),
     )
-
-
-def along_axis(
-    distance: Float[np.ndarray, "h w"], focal: tuple[float, float], centre: tuple[float, float]
-) -> Float[np.ndarray, "h w"]:
-    """Depth along the optical axis from distances along the rays of a pinhole camera."""
-    height, width = distance.shape
-    x = (np.arange(width) + 0.5 - centre[0]) / focal[0]
-    y = (np.arange(height) + 0.5 - centre[1]) / focal[1]
-    return distance / np.sqrt(1.0 + x**2 + y[:, None] ** 2)

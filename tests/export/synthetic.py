@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ovs3d.export.views import RenderedView, along_axis
+from ovs3d.export.views import RenderedView
 
 WIDTH, HEIGHT, FOCAL = 80, 60, 90.0
 CENTRE = (41.0, 28.5)
@@ -22,17 +22,17 @@ def sphere_view(position: np.ndarray, radius: float = 1.0) -> RenderedView:
     rotation = look_at_origin(position)
     x, y = np.meshgrid(np.arange(WIDTH) + 0.5 - CENTRE[0], np.arange(HEIGHT) + 0.5 - CENTRE[1])
     rays = np.stack([x / FOCAL, y / FOCAL, np.ones_like(x)], axis=-1) @ rotation.T
-    rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
-    along = -rays @ position
-    beside = position @ position - along**2
-    distance = np.where(beside < radius**2, along - np.sqrt(np.maximum(radius**2 - beside, 0.0)), 0.0)
-    above = (position + distance[..., None] * rays)[..., 2] > 0.0
+    # |position + depth * ray| = radius, a quadratic equation of the depth.
+    square, half = (rays * rays).sum(axis=-1), rays @ position
+    discriminant = half**2 - square * (position @ position - radius**2)
+    depth = np.where(discriminant > 0.0, (-half - np.sqrt(np.maximum(discriminant, 0.0))) / square, 0.0)
+    above = (position + depth[..., None] * rays)[..., 2] > 0.0
     return RenderedView(
         rotation=rotation,
         position=position,
         focal=(FOCAL, FOCAL),
         centre=CENTRE,
-        depth=along_axis(distance, (FOCAL, FOCAL), CENTRE).astype(np.float32),
+        depth=depth.astype(np.float32),
         rgb=np.where(above[..., None], [200, 0, 0], [0, 200, 0]).astype(np.uint8),
         labels=above.astype(np.int64),
         confidence=np.full((HEIGHT, WIDTH), 0.8, np.float32),
