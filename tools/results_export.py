@@ -115,7 +115,7 @@ class ResultsExport:
         assert isinstance(config, OVS3DTrainerConfig) and config.data is not None
         classes = config.pipeline.model.classes
         truth = read_truth(config.data, classes)
-        command = "python -m tools.results_export"
+        command = "python -m tools.results_export --run-path RUN"
         miou, error = points_miou(self.out / "points.ply", truth, classes), mesh_error(self.out / "mesh.ply", truth)
         seeds = (config.machine.seed,)
         rows = [
