@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "eval": ("ovs3d.cli.eval:Eval", "Measure mIoU and PSNR of a run on its held-out views."),
     "query": ("ovs3d.cli.query:QueryCommand", "Look for something: by words, a picture, a click or a point."),
     "render": ("ovs3d.cli.render:Render", "Write the segmentation of a run as a video and as masks."),
+    "export": ("ovs3d.cli.export:Export", "Write masks, labelled points, meshes and boxes for other programs."),
     "reclass": ("ovs3d.cli.reclass:Reclass", "Give a run other classes: trains its semantics alone anew."),
     "doctor": ("ovs3d.cli.doctor:Doctor", "Tell what works on this machine, and how to mend what does not."),
 }

@@ -1,0 +1,88 @@
+"""Masks of photographs: one indexed PNG a view, and all of them as COCO annotations."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int64
+from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
+from PIL import Image
+from rich.progress import track
+
+from ovs3d.data.images import image_size
+from ovs3d.errors import UserError
+from ovs3d.evaluation.report import write_json
+from ovs3d.export.files import whole_file
+from ovs3d.palette import class_colours
+from ovs3d.scene import Scene
+
+MAX_CLASSES = 255
+"""An 8-bit index must name each class, and 255 is "no label"."""
+
+
+def write_masks(scene: Scene, outputs: DataparserOutputs, folder: Path) -> None:
+    """Writes `<image stem>.png` for every view of a split, of the photograph's size, and `coco.json`.
+
+    Photographs of several folders keep their folders. A pixel of a PNG is the index of its class in the run's list; in
+    the JSON the id of a category is that index plus one, and every class that a view shows is one annotation there.
+
+    Raises:
+        UserError: the run has no semantics yet, or more classes than 8 bits can tell.
+    """
+    if len(scene.classes) > MAX_CLASSES:
+        raise UserError(f"The run has {len(scene.classes)} classes, but masks of 8 bits tell at most {MAX_CLASSES}.")
+    photos = [Path(path) for path in outputs.metadata["full_size_filenames"]]
+    above = Path(os.path.commonpath([photo.parent for photo in photos]))
+    images, annotations = [], []
+    for index in track(range(len(photos)), description="Masks"):
+        labels = scene.segment(outputs.cameras[index : index + 1], with_scores=False).labels.numpy()
+        width, height = image_size(photos[index])
+        mask = index_image(labels, len(scene.classes)).resize((width, height), Image.Resampling.NEAREST)
+        name = photos[index].relative_to(above)
+        with whole_file((folder / name).with_suffix(".png")) as draft:
+            mask.save(draft)
+        images.append({"id": index + 1, "file_name": str(name), "width": width, "height": height})
+        annotations += annotate(np.asarray(mask, np.int64), index + 1)
+    for number, annotation in enumerate(annotations, start=1):
+        annotation["id"] = number
+    categories = [{"id": index + 1, "name": name} for index, name in enumerate(scene.classes)]
+    write_json(folder / "coco.json", {"images": images, "annotations": annotations, "categories": categories})
+
+
+def index_image(labels: Int64[np.ndarray, "h w"], classes: int) -> Image.Image:
+    """An 8-bit picture of indices, which viewers show in the colours of the classes."""
+    image = Image.fromarray(labels.astype(np.uint8))
+    image.putpalette(class_colours(classes).tobytes())
+    return image
+
+
+def annotate(labels: Int64[np.ndarray, "h w"], image_id: int) -> list[dict[str, Any]]:
+    """COCO annotations of one view, one for each class that it shows: run lengths, area and box in pixels."""
+    from pycocotools import mask as coco
+
+    found = []
+    for label in np.unique(labels).tolist():
+        runs: Any = coco.encode(np.asfortranarray(labels == label, dtype=np.uint8))
+        found.append(
+            {
+                "image_id": image_id,
+                "category_id": label + 1,
+                "segmentation": {"size": runs["size"], "counts": runs["counts"].decode("ascii")},
+                "area": int(coco.area(runs)),
+                "bbox": coco.toBbox(runs).tolist(),
+                "iscrowd": 0,
+            }
+        )
+    return found
+
+
+def write_classes(path: Path, classes: Sequence[str]) -> None:
+    """Writes what the labels in all exports mean: name and colour of each index."""
+    colours = class_colours(len(classes)).tolist()
+    rows = [
+        {"label": index, "name": name, "colour": colour}
+        for index, (name, colour) in enumerate(zip(classes, colours, strict=True))
+    ]
+    write_json(path, {"classes": rows})

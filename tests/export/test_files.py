@@ -1,0 +1,24 @@
+"""Files are whole or not there."""
+
+from pathlib import Path
+
+import pytest
+
+from ovs3d.export.files import whole_file
+
+
+def test_file_appears_at_the_end_of_the_block(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "a.ply"
+    with whole_file(path) as draft:
+        draft.write_text("content")
+        assert draft.suffix == ".ply" and not path.exists()
+    assert path.read_text() == "content" and list(path.parent.iterdir()) == [path]
+
+
+def test_interruption_keeps_the_earlier_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.ply"
+    path.write_text("earlier")
+    with pytest.raises(KeyboardInterrupt), whole_file(path) as draft:
+        draft.write_text("half")
+        raise KeyboardInterrupt
+    assert path.read_text() == "earlier" and list(tmp_path.iterdir()) == [path]

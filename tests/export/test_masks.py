@@ -1,0 +1,33 @@
+"""Masks: what COCO's own reader makes of them equals the labels."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools import mask as coco
+
+from ovs3d.export.masks import annotate, index_image
+from ovs3d.palette import class_colours
+
+
+@pytest.fixture
+def labels() -> np.ndarray:
+    """Three classes of five in patches, not symmetric."""
+    labels = np.full((12, 20), 4, np.int64)
+    labels[2:7, 3:9], labels[5:11, 15:20], labels[0, 0] = 1, 3, 1
+    return labels
+
+
+def test_areas_boxes_and_pixels_are_those_of_the_labels(labels: np.ndarray) -> None:
+    annotations = annotate(labels, 7)
+    assert [row["category_id"] for row in annotations] == [2, 4, 5] and {row["image_id"] for row in annotations} == {7}
+    for row, box in zip(annotations, ([0, 0, 9, 7], [15, 5, 5, 6], [0, 0, 20, 12]), strict=True):
+        inside = labels == row["category_id"] - 1
+        assert np.array_equal(coco.decode(row["segmentation"]), inside)
+        assert row["area"] == inside.sum() and row["bbox"] == box
+
+
+def test_picture_holds_the_indices_and_shows_the_colours_of_the_classes(labels: np.ndarray) -> None:
+    image = index_image(labels, 5)
+    assert image.mode == "P" and np.array_equal(np.asarray(image), labels)
+    assert np.array_equal(np.asarray(image.convert("RGB")), class_colours(5)[labels])
+    assert isinstance(image, Image.Image)

@@ -1,0 +1,130 @@
+"""How true exports are: labels of points and places of meshes against exact depth and labels; writes rows.
+
+The truth is read from the files of the scene alone, in its own coordinates, so that a wrong change of them shows.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import trimesh
+import tyro
+from jaxtyping import Float, Int64
+from nerfstudio.utils.rich_utils import CONSOLE
+from PIL import Image
+from plyfile import PlyData
+from scipy.spatial import KDTree
+
+from ovs3d.cli.export import Export
+from ovs3d.data.labels import find_labels, load_label_map
+from ovs3d.data.layouts import read_scene
+from ovs3d.data.views import View
+from ovs3d.evaluation.metrics import ConfusionMatrix
+from ovs3d.evaluation.results import ResultRow, results_table, write_results
+from ovs3d.export.views import OPENGL_TO_OPENCV, RenderedView
+from ovs3d.safe_yaml import load_config
+from ovs3d.trainer import OVS3DTrainerConfig
+
+MILLIMETRES = 1e-3
+POINTS_MIOU, MESH_ERROR = 0.9, 1.0
+"""Targets: mIoU of the points, and percent of the scene's extent."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The surface that the exact depth of all views shows."""
+
+    points: Float[np.ndarray, "points 3"]
+    labels: Int64[np.ndarray, " points"]
+    """Index of the class, -1 where there is no label."""
+
+    @property
+    def extent(self) -> float:
+        """Longest side of the surface's box along the axes."""
+        return float(np.ptp(self.points, axis=0).max())
+
+
+def exact_view(view: View, labels: Int64[np.ndarray, "h w"]) -> RenderedView:
+    """What a perfect field would show of a view with exact depth."""
+    assert view.depth is not None
+    lens = view.intrinsics
+    depth = np.asarray(Image.open(view.depth)).astype(np.float32) * np.float32(MILLIMETRES)
+    return RenderedView(
+        rotation=view.pose[:3, :3] @ OPENGL_TO_OPENCV,
+        position=view.pose[:3, 3],
+        focal=(lens.fx, lens.fy),
+        centre=(lens.cx, lens.cy),
+        depth=depth,
+        rgb=np.zeros((*depth.shape, 3), np.uint8),
+        labels=labels,
+        confidence=np.ones_like(depth),
+    )
+
+
+def read_truth(data: Path, classes: tuple[str, ...]) -> Truth:
+    """Back-projects the exact depth of all views of a scene in the layout of data/README.md."""
+    posed = read_scene(data)
+    files = find_labels(data, [view.image for view in posed.views])
+    points, labels = [], []
+    for view, path in zip(posed.views, files.paths, strict=True):
+        size = (view.intrinsics.height, view.intrinsics.width)
+        label = load_label_map(path, files.names, classes, size)
+        assert label is not None, f"{view.image} has no label"
+        place = exact_view(view, label).back_project()
+        known = np.isfinite(place[..., 0])
+        points.append(place[known])
+        labels.append(label[known])
+    return Truth(np.concatenate(points), np.concatenate(labels))
+
+
+def points_miou(cloud: Path, truth: Truth, classes: tuple[str, ...]) -> float:
+    """mIoU of a PLY's labels against those of the nearest true surface points."""
+    vertices = PlyData.read(cloud)["vertex"]
+    points = np.stack([vertices[axis] for axis in "xyz"], axis=-1)
+    nearest = KDTree(truth.points).query(points)[1]
+    confusion = ConfusionMatrix(classes)
+    predicted = torch.from_numpy(np.array(vertices["label"], np.int64))
+    confusion.update(predicted[None], torch.from_numpy(truth.labels[nearest])[None])
+    return confusion.summary()["miou"]
+
+
+def mesh_error(path: Path, truth: Truth) -> float:
+    """Median distance of places spread evenly over a mesh to the true surface, in percent of the scene's extent."""
+    mesh = trimesh.load_mesh(path)
+    places = trimesh.sample.sample_surface(mesh, 100_000, seed=0)[0]
+    distance, _ = KDTree(truth.points).query(places)
+    return 100.0 * float(np.median(distance)) / truth.extent
+
+
+@dataclass
+class ResultsExport:
+    """Export a run of a scene with exact depth, measure and write docs/results/export.json."""
+
+    run_path: Path
+    """A trained run."""
+    out: Path = Path("outputs/results-export")
+    """Folder of the exports."""
+    rows: Path = Path("docs/results/export.json")
+    """The rows."""
+
+    def run(self) -> None:
+        """Exports, measures and writes the rows."""
+        Export(self.run_path, what=("points", "mesh"), out=self.out).run()
+        config = load_config(self.run_path / "config.yml")
+        assert isinstance(config, OVS3DTrainerConfig) and config.data is not None
+        classes = config.pipeline.model.classes
+        truth = read_truth(config.data, classes)
+        command = "python -m tools.results_export --run-path RUN"
+        miou, error = points_miou(self.out / "points.ply", truth, classes), mesh_error(self.out / "mesh.ply", truth)
+        seeds = (config.machine.seed,)
+        rows = [
+            ResultRow("labels of exported points", miou, POINTS_MIOU, "mIoU", True, None, seeds, command),
+            ResultRow("mesh to truth, median", error, MESH_ERROR, "% of extent", False, None, seeds, command),
+        ]
+        write_results(self.rows, rows)
+        CONSOLE.print(results_table(rows, "exports"))
+
+
+if __name__ == "__main__":
+    tyro.cli(ResultsExport).run()
