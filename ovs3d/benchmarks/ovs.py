@@ -1,5 +1,6 @@
 """The benchmark of 3D-OVS (arXiv 2305.14093): ten scenes with five labelled views each."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,7 +8,6 @@ import numpy as np
 import torch
 import yaml
 from jaxtyping import Bool
-from nerfstudio.utils.rich_utils import CONSOLE
 from PIL import Image
 
 from ovs3d.benchmarks.cameras import resized
@@ -21,6 +21,8 @@ from ovs3d.errors import UserError
 from ovs3d.evaluation.metrics import PaperScore
 from ovs3d.evaluation.protocols import evaluate
 from ovs3d.scene import Scene
+
+log = logging.getLogger(__name__)
 
 SHRINK = 8
 """The authors measure at an eighth of the photographs' size."""
@@ -95,7 +97,7 @@ def check_labelled_views(scene: Path, listed: tuple[int, ...]) -> None:
     if len(found) == 0:
         raise UserError(f"{scene / MASKS_FOLDER} has no folder <view>/ with masks; the benchmark needs its labels.")
     if found != listed:
-        CONSOLE.log(f"{scene}: views {list(found)} are labelled, published are {list(listed)}", markup=False)
+        log.info("%s: views %s are labelled, published are %s.", scene, list(found), list(listed))
 
 
 def paper_scores(scene: Scene) -> dict[str, float]:
@@ -130,9 +132,10 @@ def read_masks(folder: Path, class_names: tuple[str, ...], size: tuple[int, int]
         UserError: names a file that cannot be read or has another aspect ratio.
     """
     files = {name_key(path.stem): path for path in folder.glob("*.png")}
-    masks = np.zeros((len(class_names), *size), dtype=bool)
+    height, width = size
+    masks = np.zeros((len(class_names), height, width), dtype=bool)
     for mask, name in zip(masks, class_names, strict=True):
         if name_key(name) in files:
             picture = open_label(files[name_key(name)], size).convert("L")
-            mask[:] = np.asarray(picture.resize(size[::-1], Image.Resampling.NEAREST)) == 255
+            mask[:] = np.asarray(picture.resize((width, height), Image.Resampling.NEAREST)) == 255
     return masks

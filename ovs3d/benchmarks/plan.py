@@ -1,15 +1,16 @@
 """What the runs of one benchmark have in common."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from nerfstudio.utils.rich_utils import CONSOLE
 
 from ovs3d.benchmarks.runs import train
 from ovs3d.data.splits import Protocol
 from ovs3d.errors import UserError
 from ovs3d.scene import Scene
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Plan:
             )
         missing = [scene for scene in scenes if scene not in there]
         if missing:
-            CONSOLE.log(f"Skipped, without a folder in {self.data}: {', '.join(missing)}", markup=False)
+            log.info("Skipped, without a folder in %s: %s.", self.data, ", ".join(missing))
         return there
 
     def run(self, scene: str, flags: Sequence[str] = ()) -> Scene:
@@ -64,7 +65,7 @@ class Plan:
         """
         from ovs3d.config import best_device
 
-        CONSOLE.log(f"{self.dataset}, {scene}: {self.method}, {self.split}", markup=False)
+        log.info("%s, %s: %s, %s.", self.dataset, scene, self.method, self.split)
         protocol = ("--pipeline.datamanager.dataparser.protocol", self.protocol)
         name = f"{self.dataset}-{self.protocol}-{scene}"
         every = (*protocol, *flags, *self.flags)

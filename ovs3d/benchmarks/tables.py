@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean
 
+from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 
@@ -45,11 +46,11 @@ def result_rows(measured: Sequence[Measured], mean_of: Sequence[str], seed: int,
 
 def comparison(
     title: str, measured: Sequence[Measured], published: Sequence[Published], mean_of: Sequence[str]
-) -> Table:
-    """The scenes line by line, published columns first; the caption tells what each was measured under."""
+) -> Group:
+    """The scenes line by line, published columns first; notes tell what each column was measured under."""
     notes = [f"{column.name}: {column.protocol} ({column.source})." for column in published]
     notes += [f"{quantity.heading}: {quantity.protocol}." for quantity in measured]
-    table = Table(title=escape(title), caption=escape("\n".join(notes)), caption_justify="left")
+    table = Table(title=escape(title))
     table.add_column("scene")
     for heading in (*(column.name for column in published), *(quantity.heading for quantity in measured)):
         table.add_column(escape(heading), justify="right")
@@ -60,7 +61,7 @@ def comparison(
     means = [column.mean for column in published] + [mean_over(quantity.scenes, mean_of) for quantity in measured]
     table.add_section()
     table.add_row(f"mean of {len(mean_of)}", *map(_percent, means))
-    return table
+    return Group(table, *map(escape, notes))
 
 
 def _percent(value: float | None) -> str:

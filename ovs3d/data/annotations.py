@@ -104,6 +104,7 @@ def _view(image: str, size: tuple[int, int], objects: list[Marked]) -> Annotated
 
 def fill_polygon(points: Float64[np.ndarray, "points 2"], size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
     """The pixels inside a polygon or on its outline; corners are cut to whole pixels, as LangSplat's code does."""
-    picture = Image.new("1", size[::-1])
+    height, width = size
+    picture = Image.new("1", (width, height))
     ImageDraw.Draw(picture).polygon([(int(x), int(y)) for x, y in points], fill=1, outline=1)
     return np.asarray(picture)
