@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "render": ("ovs3d.cli.render:Render", "Write the segmentation of a run as a video and as masks."),
     "export": ("ovs3d.cli.export:Export", "Write masks, labelled points, meshes and boxes for other programs."),
     "reclass": ("ovs3d.cli.reclass:Reclass", "Give a run other classes: trains its semantics alone anew."),
+    "bench": ("ovs3d.cli.bench:Bench", "Train and measure the scenes of a public benchmark beside published numbers."),
     "doctor": ("ovs3d.cli.doctor:Doctor", "Tell what works on this machine, and how to mend what does not."),
 }
 """Name -> (module:Class, one line of help), in the order of the help."""

@@ -37,6 +37,8 @@ class OVS3DDataParserConfig(DataParserConfig):
     """Words to segment by, each "name" or "name: prompt | prompt"; without any, the scene's classes.txt."""
     protocol: Protocol = "held-out"
     """Whether held-out views stay unseen; "paper" trains on all views, as the authors of 3D-OVS do."""
+    held_out: tuple[str, ...] = ()
+    """File names of the photographs to hold out, with or without suffix; by default as `split_views` says."""
     max_side: int = 1600
     """Longest side of the photographs in training, in pixels; larger ones are trained from smaller copies."""
     orientation_method: Literal["pca", "up", "vertical", "none"] = "up"
@@ -132,7 +134,7 @@ class OVS3DDataParser(DataParser):
         posed = read_scene(config.data)
         labels = find_labels(folder, [view.image for view in posed.views])
         masked = [labels.masks and path is not None for path in labels.paths]
-        train, held_out = split_views(posed, masked, config.protocol)
+        train, held_out = split_views(posed, masked, config.protocol, config.held_out)
         poses, transform, scale = _normalise_poses(posed, config)
         classes = resolve_classes(config.classes, folder)
         views = training_views(posed.views, config.max_side)

@@ -115,7 +115,7 @@ def load_label_map(
 
 def _read_indices(path: Path, names: Sequence[str], size: tuple[int, int]) -> Int64[np.ndarray, "h w"]:
     """Indices into `names`; -1, the entry after the last, for ignore."""
-    image = _open(path, size)
+    image = open_label(path, size)
     if image.mode not in INDEX_MODES:
         raise UserError(
             f"{path} is a picture of mode {image.mode}; save class indices as a PNG of 8 or 16 bits, one channel."
@@ -146,14 +146,18 @@ def _stack_masks(folder: Path, names: Sequence[str], size: tuple[int, int]) -> I
 
 
 def _read_mask(path: Path, size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
-    values = np.asarray(_open(path, size).convert("L"))
+    values = np.asarray(open_label(path, size).convert("L"))
     if 0 < values.max() <= 127:
         raise UserError(f"{path} is a mask with values up to {values.max()}; save it with 0 outside and 255 inside.")
     return _resize_nearest((values > 127).astype(np.int64), size).astype(bool)
 
 
-def _open(path: Path, size: tuple[int, int]) -> Image.Image:
-    """The decoded file; its aspect ratio must be that of its view, or it is the label of something else."""
+def open_label(path: Path, size: tuple[int, int]) -> Image.Image:
+    """The decoded file of labels of a view of (h, w) pixels, in its own size.
+
+    Raises:
+        UserError: it cannot be read, or has another aspect ratio than its view and is the label of something else.
+    """
     try:
         with Image.open(path) as image:
             image.load()

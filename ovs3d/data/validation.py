@@ -53,5 +53,5 @@ def training_images(config: OVS3DDataParserConfig, posed: PosedViews | None = No
     posed = posed or read_scene(config.data)
     labels = find_labels(scene_folder(config.data), [view.image for view in posed.views])
     masked = [labels.masks and path is not None for path in labels.paths]
-    train, _ = split_views(posed, masked, config.protocol)
+    train, _ = split_views(posed, masked, config.protocol, config.held_out)
     return [posed.views[index].image for index in train]

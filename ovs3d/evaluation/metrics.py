@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
@@ -86,17 +86,28 @@ class PaperScore:
         Raises:
             ValueError: an index is below -1 or not below the number of classes.
         """
+        classes = len(self.class_names)
         for name, indices in (("predicted", predicted), ("label", label)):
-            _check_range(name, indices, len(self.class_names))
-        predicted, label = predicted.cpu(), label.cpu()
+            _check_range(name, indices, classes)
+        self.update_masks(predicted, label.cpu() == torch.arange(classes)[:, None, None])
+
+    def update_masks(self, predicted: Int[Tensor, "h w"], masks: Bool[Tensor, "classes h w"]) -> None:
+        """Adds one view by the masks of its classes, which may overlap: a pixel under two of them is never a hit.
+
+        Raises:
+            ValueError: a prediction is below -1 or not below the number of classes.
+        """
+        _check_range("predicted", predicted, len(self.class_names))
+        predicted, masks = predicted.cpu(), masks.cpu()
+        single = masks.sum(dim=0) == 1
         row = []
-        for index in range(len(self.class_names)):
-            union = ((predicted == index) | (label == index)).sum().item()
-            both = ((predicted == index) & (label == index)).sum().item()
+        for index, mask in enumerate(masks):
+            union = ((predicted == index) | mask).sum().item()
+            both = ((predicted == index) & mask).sum().item()
             row.append(both / union if union > 0 else 0.0)
+            self._hits += int(((predicted == index) & mask & single).sum().item())
         self._iou.append(row)
-        self._hits += int(((predicted == label) & (label >= 0)).sum().item())
-        self._pixels += label.numel()
+        self._pixels += predicted.numel()
 
     def summary(self) -> dict:
         """`miou_paper`: mean over all (view, class); `accuracy_paper`: hits over all pixels; NaN without a view."""

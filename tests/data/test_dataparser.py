@@ -15,6 +15,7 @@ from nerfstudio.data.datasets.base_dataset import InputDataset
 from PIL import Image
 
 from ovs3d.data.dataparser import OVS3DDataParserConfig
+from ovs3d.data.validation import training_images
 from ovs3d.errors import UserError
 from tests.data.scene_writer import (
     HEIGHT,
@@ -106,6 +107,15 @@ def test_masked_views_of_3d_ovs_are_held_out(tmp_path: Path) -> None:
     assert len(parse(scene, "train").image_filenames) == 8
     assert len(parse(scene, "train", protocol="paper").image_filenames) == 10
     assert parse(scene, "test", protocol="paper").image_filenames == held_out.image_filenames
+
+
+def test_named_views_are_held_out(tmp_path: Path) -> None:
+    scene, named = write_colmap(tmp_path, COUNT), (image_name(6), Path(image_name(3)).stem)
+    held_out = parse(scene, "test", held_out=named)
+    assert [path.name for path in held_out.image_filenames] == [image_name(3), image_name(6)]
+    assert len(parse(scene, held_out=named).image_filenames) == 8
+    assert len(parse(scene, held_out=named, protocol="paper").image_filenames) == 10
+    assert len(training_images(OVS3DDataParserConfig(data=scene, held_out=named))) == 8
 
 
 def test_labels_follow_their_views(tmp_path: Path) -> None:

@@ -43,6 +43,15 @@ def test_lists_win_over_masks(posed: PosedViews) -> None:
     assert split_views(only_test, masked, "held-out") == (list(range(9)), [9])
 
 
+def test_named_photographs_win_over_lists(posed: PosedViews) -> None:
+    both = replace(posed, train=listed(posed, 0, 1, 2), held_out=listed(posed, 5))
+    named = ["view_104", "view_101.png"]
+    assert split_views(both, [False] * COUNT, "held-out", named) == ([0, 2, 3, 5, 6, 7, 8, 9], [1, 4])
+    assert split_views(both, [False] * COUNT, "paper", named) == (list(range(COUNT)), [1, 4])
+    with pytest.raises(UserError, match=r"no photograph 'view_99\.png' to hold out"):
+        split_views(posed, [False] * COUNT, "held-out", ["view_101", "view_99.png"])
+
+
 def test_held_out_means_held_out(posed: PosedViews) -> None:
     leaking = replace(posed, train=listed(posed, 0, 1), held_out=listed(posed, 1, 2))
     with pytest.raises(UserError, match=r"view_101\.png for training and as held out"):

@@ -142,6 +142,14 @@ def test_paper_accuracy_counts_unlabelled_pixels_as_wrong():
     assert paper.summary() == {"miou_paper": pytest.approx(0.75), "accuracy_paper": 0.5}
 
 
+def test_overlapping_masks_count_in_both_classes_but_are_never_a_hit():
+    paper = PaperScore(["a", "b"])
+    masks = torch.tensor([[[True, True, False]], [[False, True, False]]])
+    paper.update_masks(torch.tensor([[0, 1, 1]]), masks)
+    # a: first of two pixels; b: the second, and a prediction on an unlabelled pixel.
+    assert paper.summary() == {"miou_paper": pytest.approx(0.5), "accuracy_paper": pytest.approx(1 / 3)}
+
+
 def test_psnr_by_hand():
     photo = torch.zeros(4, 5, 3)
     assert psnr(photo + 0.1, photo) == pytest.approx(20.0, abs=1e-5)
