@@ -5,10 +5,11 @@ import difflib
 import functools
 import os
 from pathlib import Path
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 import timm
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from timm.models.vision_transformer import PatchEmbed, VisionTransformer
 from torch import Tensor, nn
@@ -47,6 +48,7 @@ class VitPatchEncoder:
         self.device = device
         self.bf16 = bf16
         self.model = model.to(device).eval().requires_grad_(False)
+        fuse_attention(model)
         self.dim = int(model.embed_dim)
         self.patch_stride = int(model.patch_embed.proj.stride[0])
         colours = getattr(model, "default_cfg", {})  # A model that timm did not create by name has none.
@@ -67,6 +69,21 @@ class VitPatchEncoder:
         autocast = torch.autocast(self.device.type, dtype=torch.bfloat16) if self.bf16 else contextlib.nullcontext()
         with autocast:
             return patch_tokens(self.model, (images.to(self.device) - self._mean) / self._std).float()
+
+
+def fuse_attention(model: VisionTransformer) -> None:
+    """Lets the attention of timm 0.6, which writes down every pair of tokens, run in PyTorch's fused kernel."""
+    for block in model.blocks:
+        attention: Any = block.attn
+        if not hasattr(attention, "fused_attn"):  # timm 1 does it itself.
+            attention.forward = functools.partial(fused_attention, attention)
+
+
+def fused_attention(attention: Any, tokens: Float[Tensor, "views tokens dim"]) -> Float[Tensor, "views tokens dim"]:
+    """Self-attention with the weights of timm's module; of its dropout there is none in evaluation."""
+    qkv = attention.qkv(tokens).unflatten(-1, (3, attention.num_heads, -1)).permute(2, 0, 3, 1, 4)
+    mixed = F.scaled_dot_product_attention(*qkv.unbind(0))
+    return attention.proj(mixed.transpose(1, 2).flatten(2))
 
 
 def patch_tokens(model: VisionTransformer, images: Float[Tensor, "views 3 h w"]) -> Float[Tensor, "views dim gh gw"]:

@@ -5,7 +5,15 @@ import timm
 import torch
 from timm.models.vision_transformer import VisionTransformer
 
-from ovs3d.encoders.dino import IMAGENET_MEAN, IMAGENET_STD, VitPatchEncoder, load_dino, load_tiny_dino, patch_tokens
+from ovs3d.encoders.dino import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    VitPatchEncoder,
+    fuse_attention,
+    load_dino,
+    load_tiny_dino,
+    patch_tokens,
+)
 from ovs3d.errors import UserError
 from tests.encoders.downloads import Exploit
 
@@ -26,6 +34,15 @@ def test_native_size_equals_timms_own_tokens(options):
     images = torch.randn(2, 3, 32, 32)
     expected = model.forward_features(images)[:, model.num_prefix_tokens :]
     assert torch.allclose(patch_tokens(model, images).flatten(2).transpose(1, 2), expected, atol=1e-5)
+
+
+@torch.no_grad()
+def test_fused_attention_equals_timms_own():
+    model = small_vit()
+    images = torch.randn(2, 3, 24, 40)
+    expected = patch_tokens(model, images)
+    fuse_attention(model)
+    torch.testing.assert_close(patch_tokens(model, images), expected, atol=1e-5, rtol=1e-5)
 
 
 @torch.no_grad()
