@@ -109,11 +109,11 @@ def tiny_cuda_nn() -> Finding:
 
 
 def open3d() -> Finding:
-    """Open3D, which `ns-export` and the scene tools load."""
+    """Open3D, which `ns-export`, the meshes of `ovs3d export` and the scene tools load."""
     try:
         import_module("open3d")
     except (ImportError, OSError) as error:
-        mend = "install the system's libusb-1.0 (Debian: apt install libusb-1.0-0), for ns-export"
+        mend = "install the system's libusb-1.0 (Debian: apt install libusb-1.0-0), for meshes and ns-export"
         return Finding("Open3D", False, str(error).splitlines()[0], mend)
     return Finding("Open3D", True, f"version {metadata.version('open3d')}")
 

@@ -12,6 +12,9 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from ovs3d.native.library import library
+from ovs3d.native.sweep import sweep_scores
+
 PLANES = 128
 """Distances tried, evenly spaced in disparity."""
 NEAREST, FARTHEST = 0.15, 8.0
@@ -43,12 +46,16 @@ class PosedViews:
     distortion: Float[Tensor, "views 6"]
     """k1, k2, k3, k4, p1, p2."""
 
+    def seen_from(self, view: int, other: int) -> tuple[Float[Tensor, "3 h w"], Float[Tensor, "3"]]:
+        """Rays of a view, and its place, in the camera's axes of another view."""
+        rotation = self.poses[other, :, :3]
+        turned = (self.directions[view] @ rotation).permute(2, 0, 1)
+        return turned, (self.poses[view, :, 3] - self.poses[other, :, 3]) @ rotation
+
     def local(self, view: int, other: int, disparities: Float[Tensor, "planes #h #w"]) -> Float[Tensor, "3 planes h w"]:
         """Points along the rays of a view, times their disparities, in the camera's axes of another view."""
-        rotation = self.poses[other, :, :3]
-        turned = (self.directions[view] @ rotation).permute(2, 0, 1)[:, None]
-        between = (self.poses[view, :, 3] - self.poses[other, :, 3]) @ rotation
-        return turned + between[:, None, None, None] * disparities
+        turned, between = self.seen_from(view, other)
+        return turned[:, None] + between[:, None, None, None] * disparities
 
     def project(
         self, view: int, local: Float[Tensor, "3 planes h w"]
@@ -66,6 +73,7 @@ class PosedViews:
         inside = (depth > 1e-3) & ((fx * x).abs() < width) & ((fy * y).abs() < height)
         if self.distortion[view].any():
             x, y = distort(x, y, self.distortion[view])
+            x, y = (torch.where(inside, each, 1e6) for each in (x, y))
         place = torch.stack([(2.0 * fx / width) * x, (2.0 * fy / height) * y], dim=-1)
         place += torch.stack([2.0 * cx / width - 1.0, 2.0 * cy / height - 1.0])
         return place, inside & (place.abs().amax(dim=-1) < 1.0)
@@ -109,17 +117,9 @@ def best_distances(
 
     The better half of the neighbours counts, because the others may not see the place.
     """
-    height, width = views.grey.shape[1:]
     disparities = torch.linspace(1.0 / NEAREST, 1.0 / FARTHEST, PLANES, device=views.grey.device)
-    first, scores = views.grey[view][None, None], []
-    for other in others:
-        place, seen = views.project(other, views.local(view, other, disparities[:, None, None]))
-        looked_up = F.grid_sample(
-            views.grey[other][None, None], place.view(1, PLANES * height, width, 2), align_corners=False
-        )
-        score = correlation(first, looked_up.view(PLANES, 1, height, width))[:, 0]
-        scores.append(torch.where(seen, score, -1.0))
-    score = torch.stack(scores).topk((len(others) + 1) // 2, dim=0).values.mean(dim=0)
+    compiled = views.grey.device.type == "cpu" and library() is not None
+    score = (compiled_scores if compiled else scores)(views, view, others, disparities)
     best, index = score.max(dim=0)
     middle = index.clamp(1, PLANES - 2)[None]
     before, peak, after = (score.gather(0, middle + step)[0] for step in (-1, 0, 1))
@@ -127,6 +127,33 @@ def best_distances(
     step = disparities[1] - disparities[0]
     best[(index == 0) | (index == PLANES - 1)] = -1.0  # Beyond the range.
     return 1.0 / (disparities[middle[0]] + shift * step), best
+
+
+def compiled_scores(
+    views: PosedViews, view: int, others: list[int], disparities: Float[Tensor, " planes"]
+) -> Float[Tensor, "planes h w"]:
+    """What `scores` computes, by the kernel for CPUs."""
+    turned, between = zip(*(views.seen_from(view, other) for other in others), strict=True)
+    return sweep_scores(
+        views.grey[view], torch.stack(turned), torch.stack(between), disparities, views.intrinsics[others],
+        views.distortion[others], views.grey[others], (len(others) + 1) // 2,
+    )  # fmt: skip
+
+
+def scores(
+    views: PosedViews, view: int, others: list[int], disparities: Float[Tensor, " planes"]
+) -> Float[Tensor, "planes h w"]:
+    """Mean correlation with the better half of the neighbours at every plane; -1 where one does not see the place."""
+    planes, (height, width) = len(disparities), views.grey.shape[1:]
+    first, found = views.grey[view][None, None], []
+    for other in others:
+        place, seen = views.project(other, views.local(view, other, disparities[:, None, None]))
+        looked_up = F.grid_sample(
+            views.grey[other][None, None], place.view(1, planes * height, width, 2), align_corners=False
+        )
+        score = correlation(first, looked_up.view(planes, 1, height, width))[:, 0]
+        found.append(torch.where(seen, score, -1.0))
+    return torch.stack(found).topk((len(others) + 1) // 2, dim=0).values.mean(dim=0)
 
 
 def correlation(
