@@ -35,7 +35,7 @@ def test_json_says_the_same(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_weights_that_are_missing_are_not_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ovs3d.encoders.open_clip._cached", lambda published: None)
+    monkeypatch.setattr("ovs3d.encoders.hub.try_to_load_from_cache", lambda repository, file: None)
     finding = found("RN50", encoder="RN50:openai")
     assert not finding.works and "/path/to/file" in finding.mend and not finding.needed
 
