@@ -8,15 +8,16 @@ STAMP := .venv/.installed
 # The ns-* commands and ruff, pyright and pytest are found without an activated environment.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install demo test bench results-main family clean
+.PHONY: help install demo test bench results-main results-export family clean
 
 help:
-	@echo "make install       make .venv and install ovs3d into it"
-	@echo "make demo          train, evaluate and render the bundled scene, on any machine, without network"
-	@echo "make test          ruff, pyright and pytest"
-	@echo "make bench         measure speed, write docs/results/benchmarks.json"
-	@echo "make results-main  measure the main table, write docs/results/main.json"
-	@echo "make clean         remove .venv and caches; outputs/ stays"
+	@echo "make install         make .venv and install ovs3d into it"
+	@echo "make demo            train, evaluate and render the bundled scene, on any machine, without network"
+	@echo "make test            ruff, pyright and pytest"
+	@echo "make bench           measure speed, write docs/results/benchmarks.json"
+	@echo "make results-main    measure the main table, write docs/results/main.json"
+	@echo "make results-export  measure exports of a run of results-main, write docs/results/export.json"
+	@echo "make clean           remove .venv and caches; outputs/ stays"
 
 install: $(STAMP)
 
@@ -41,6 +42,9 @@ bench: install
 
 results-main: install family
 	$(BIN)/python -m tools.results_main
+
+results-export: install
+	$(BIN)/python -m tools.results_export --run-path outputs/results-main/room-full/ovs3d-tiny/seed-0
 
 family: install outputs/family/101 outputs/family/102 outputs/family/103
 

@@ -141,7 +141,8 @@ class OVS3DModel(Model):
         weights = rendering.render_weights(density, deltas)
         accumulation = weights.sum(dim=-1, keepdim=True)
         shown, kept = rendering.heaviest_samples(weights, self.config.coloured_samples)
-        colour = self.radiance.colour(pick(points, kept), pick(features, kept), ray_bundle.directions)
+        near = pick(points, kept)
+        colour = self.radiance.colour(near, pick(features, kept), ray_bundle.directions)
         outputs: dict[str, Any] = {
             "rgb": rendering.composite(shown, colour) + 0.5 * (1.0 - accumulation),
             "accumulation": accumulation,
@@ -153,7 +154,9 @@ class OVS3DModel(Model):
         if self.training:
             outputs["levels"] = (edges, weights, proposal_edges, proposal_weights)
         elif self.has_semantics:
-            outputs.update(self.semantic_outputs(points, weights))
+            # The heaviest samples are among those that have a colour, unless more are asked for than those.
+            enough = self.config.kept_samples <= self.config.coloured_samples
+            outputs.update(self.semantic_outputs(near, shown) if enough else self.semantic_outputs(points, weights))
         return outputs
 
     def get_rgba_image(self, outputs: dict[str, Tensor], output_name: str = "rgb") -> Tensor:

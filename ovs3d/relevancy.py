@@ -19,6 +19,8 @@ from torch.autograd.function import once_differentiable
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
+LERF_SHARPNESS = 10.0
+"""Inverse temperature of LERF's softmax over a word and a negative."""
 # Below this length a vector has no direction worth the name. Features are of order one.
 SHORTEST = 1e-6
 
@@ -84,6 +86,17 @@ def relevancy(features: Float[Tensor, "*n dim"], text: Float[Tensor, "classes di
         text: text embeddings of any length, in the same embedding space as `features`.
     """
     return (features @ unit(text).T) * inverse_length(features)[..., None]
+
+
+def against_negatives(
+    cosines: Float[Tensor, "*n words"], negatives: Float[Tensor, "*n phrases"]
+) -> Float[Tensor, "*n words"]:
+    """Probability of each word against its strongest negative, in [0, 1] (LERF, arXiv 2303.09553, section 3.4).
+
+    min_i exp(s q) / (exp(s q) + exp(s n_i)) with cosines q of the words and n_i of at least one negative, and s = 10 as
+    in LERF's code: above 0.5 where a feature is more like the word than like every negative.
+    """
+    return torch.sigmoid(LERF_SHARPNESS * (cosines - negatives.amax(dim=-1, keepdim=True)))
 
 
 def zero_unless(valid: Bool[Tensor, "*n"], vectors: Float[Tensor, "*n dim"]) -> Float[Tensor, "*n dim"]:

@@ -16,7 +16,7 @@ from ovs3d.errors import UserError
 from ovs3d.field.backbones import check_backbone
 from ovs3d.model import ExtraOutput, OVS3DModel
 from ovs3d.preflight import latest_checkpoint
-from ovs3d.query.ask import Query, find_view, gather_prototypes, to_question
+from ovs3d.query.ask import Query, gather_prototypes, to_question
 from ovs3d.query.result import QueryResult
 from ovs3d.query.score import score
 from ovs3d.query.vectors import Prototypes, Question
@@ -24,7 +24,7 @@ from ovs3d.safe_yaml import load_config
 from ovs3d.spaces import TextEncoder
 from ovs3d.teachers.text import embed_prompts, text_encoder
 from ovs3d.trainer import OVS3DTrainerConfig
-from ovs3d.views import Segmentation, View, read_views
+from ovs3d.views import Photograph, Segmentation, View, photographs, read_views
 
 
 class Scene:
@@ -75,7 +75,7 @@ class Scene:
 
     @cached_property
     def held_out_outputs(self) -> DataparserOutputs:
-        """Photographs and cameras that no part of training has seen."""
+        """Photographs and cameras that are measured; training has seen them in the protocol of the paper alone."""
         return self._outputs("test")
 
     def _outputs(self, split: str) -> DataparserOutputs:
@@ -142,6 +142,11 @@ class Scene:
         return (products * looked["inverse_lengths"]).cpu()
 
     @torch.no_grad()
+    def feature(self, camera: Cameras, row: int, column: int) -> Float[Tensor, " dim"]:
+        """The feature at one pixel as seen from a camera."""
+        return self.model.semantic.last_layer(self._look(camera)["hidden"][row, column]).cpu()
+
+    @torch.no_grad()
     def features(self, camera: Cameras) -> Float[Tensor, "h w dim"]:
         """Features as seen from one camera, not normalised, in the space of the run's encoder."""
         return self.model.semantic.last_layer(self._look(camera)["hidden"]).cpu()
@@ -151,7 +156,7 @@ class Scene:
         text: str | None = None,
         camera: Cameras | None = None,
         *,
-        image: Path | None = None,
+        image: Path | str | None = None,
         click: tuple[str, int, int] | None = None,
         point: tuple[float, float, float] | None = None,
         vector: Float[Tensor, " dim"] | None = None,
@@ -164,33 +169,44 @@ class Scene:
             text: words.
             camera: from where; a click may leave it out and gets the view that it is in.
             image: picture of such a thing.
-            click: stem of a photograph's name, row and column.
+            click: name of a photograph (see `photographs`), row and column in it.
             point: place in the data's own coordinates.
             vector: any vector of the space named by `space`.
             space: id of the vector's embedding space.
             negatives: words that a text query is not; by default the classes of the run but for the nearest one.
 
         Raises:
-            UserError: not exactly one thing is asked, or it does not fit the scene.
+            UserError: not exactly one thing is asked, it does not fit the scene, or the run has no semantics yet.
         """
         asked = Query(text, image, click, point, vector, space, negatives)
         if camera is None:
             if click is None:
                 raise UserError("A query needs a camera, such as scene.held_out_outputs.cameras[0:1].")
-            camera = find_view(self, click[0])
+            camera = self.photograph(click[0]).camera
         return self.answer(self.ask(asked), camera)
 
     def ask(self, query: Query) -> Question:
         """A query as vectors, to be answered from any number of cameras."""
+        self._require_semantics()
         return to_question(self, query)
 
     def answer(self, question: Question, camera: Cameras) -> QueryResult:
         """What is seen of it from one camera."""
         cosines = self.compare(torch.cat([question.vector[None], question.negatives]), camera)
         scores, mask = score(cosines[..., 0], cosines[..., 1:])
-        looked = self._look(camera)
-        rgb, distance = looked["rgb"].clamp(0.0, 1.0).cpu(), looked["depth"][..., 0].cpu()
-        return QueryResult(question.name, scores, mask, rgb, distance)
+        return QueryResult(question.name, scores, mask, self._look(camera)["rgb"].clamp(0.0, 1.0).cpu())
+
+    def photograph(self, name: str) -> Photograph:
+        """A photograph of the data, held out or not, by its name in `photographs`."""
+        known = self.photographs
+        if name not in known:
+            raise UserError(f"The scene has no photograph named {name}; give the name of one, as {next(iter(known))}.")
+        return known[name]
+
+    @cached_property
+    def photographs(self) -> dict[str, Photograph]:
+        """All photographs of the data by their names without suffix (and with their folders, where names repeat)."""
+        return photographs(self.train_outputs, self.held_out_outputs)
 
     @cached_property
     def prototypes(self) -> Prototypes:

@@ -1,5 +1,6 @@
 """What a scene shows from a camera, and what the data knows of it."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +10,10 @@ import torch
 from jaxtyping import Float, Int
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
-from PIL import Image
 from torch import Tensor
 
 from ovs3d.data.distances import sensor_distance
+from ovs3d.data.images import image_size, read_rgb
 from ovs3d.data.labels import load_label_map
 
 
@@ -32,6 +33,20 @@ class Segmentation:
 
 
 @dataclass(frozen=True)
+class Photograph:
+    """A photograph of the data, unread, with its camera, whose size may be smaller."""
+
+    path: Path
+    camera: Cameras
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(rows, columns) of the file."""
+        width, height = image_size(self.path)
+        return height, width
+
+
+@dataclass(frozen=True)
 class View:
     """A photograph of the data with its camera."""
 
@@ -48,7 +63,7 @@ def read_views(outputs: DataparserOutputs, classes: tuple[str, ...]) -> Iterator
     """Photographs of a split one after another, with their labels matched to `classes` and their depth maps."""
     label_paths = outputs.metadata.get("label_paths") or [None] * len(outputs.image_filenames)
     for index, path in enumerate(outputs.image_filenames):
-        photo = np.asarray(Image.open(path).convert("RGB"), np.float32) / 255.0
+        photo = read_rgb(Path(path)).astype(np.float32) / 255.0
         labels = None
         if label_paths[index] is not None:
             size = (photo.shape[0], photo.shape[1])
@@ -62,6 +77,20 @@ def read_views(outputs: DataparserOutputs, classes: tuple[str, ...]) -> Iterator
         )
 
 
+def photographs(*splits: DataparserOutputs) -> dict[str, Photograph]:
+    """The photographs of some splits by the stems of their names, or, where stems repeat, by their paths without suffix
+    from the folder that they share."""
+    found = {
+        Path(path): Photograph(Path(path), outputs.cameras[index : index + 1])
+        for outputs in splits
+        for index, path in enumerate(outputs.metadata.get("full_size_filenames", outputs.image_filenames))
+    }
+    if len({path.stem for path in found}) == len(found):
+        return {path.stem: photograph for path, photograph in found.items()}
+    above = os.path.commonpath([path.parent for path in found])
+    return {path.relative_to(above).with_suffix("").as_posix(): photograph for path, photograph in found.items()}
+
+
 def known_distance(outputs: DataparserOutputs, view: int) -> Float[Tensor, "h w"] | None:
     """What the depth map of a view says, if the data has one."""
     if "depth_filenames" not in outputs.metadata:
@@ -69,3 +98,28 @@ def known_distance(outputs: DataparserOutputs, view: int) -> Float[Tensor, "h w"
     camera, path = outputs.cameras[view], outputs.metadata["depth_filenames"][view]
     unit = outputs.metadata["depth_unit_scale_factor"] * outputs.dataparser_scale
     return sensor_distance(Path(path), camera, unit, (int(camera.height), int(camera.width)))
+
+
+def resized(camera: Cameras, height: int, width: int) -> Cameras:
+    """The same view in `height` x `width` pixels; both axes are scaled on their own.
+
+    nerfstudio's `rescale_output_resolution` rounds sizes in its own way and cannot be told both of them.
+
+    Args:
+        camera: a `Cameras` of length 1; it stays as it is.
+        height: in pixels.
+        width: in pixels.
+    """
+    x, y = width / camera.width.float(), height / camera.height.float()
+    return Cameras(
+        camera_to_worlds=camera.camera_to_worlds,
+        fx=camera.fx * x,
+        fy=camera.fy * y,
+        cx=camera.cx * x,
+        cy=camera.cy * y,
+        width=torch.full_like(camera.width, width),
+        height=torch.full_like(camera.height, height),
+        distortion_params=camera.distortion_params,
+        camera_type=camera.camera_type,
+        metadata=camera.metadata,
+    )

@@ -2,7 +2,9 @@ import pytest
 import torch
 
 from ovs3d.relevancy import (
+    LERF_SHARPNESS,
     RelevancyRange,
+    against_negatives,
     normalise_relevancy,
     relevancy,
     select_features,
@@ -138,3 +140,13 @@ def test_selection_receives_gradient_and_gradcheck(generator):
     assert selection.grad is not None
     assert (selection.grad[0].abs() > 1e-6).all()
     assert torch.equal(selection.grad[3], torch.zeros(3, dtype=torch.float64))
+
+
+def test_against_negatives_is_the_least_pairwise_softmax() -> None:
+    generator = torch.Generator().manual_seed(0)
+    queries, negatives = (2 * torch.rand(3, 4, n, generator=generator) - 1 for n in (2, 4))
+    found = against_negatives(queries, negatives)
+    for query in range(2):
+        pairs = torch.stack([queries[..., query, None].expand(3, 4, 4), negatives], dim=-1)
+        expected = torch.softmax(LERF_SHARPNESS * pairs, dim=-1)[..., 0].amin(dim=-1)
+        torch.testing.assert_close(found[..., query], expected)

@@ -17,6 +17,7 @@ from plyfile import PlyData
 from scipy.spatial import KDTree
 
 from ovs3d.cli.export import Export
+from ovs3d.cli.runs import find_run
 from ovs3d.data.labels import find_labels, load_label_map
 from ovs3d.data.layouts import read_scene
 from ovs3d.data.views import View
@@ -97,12 +98,20 @@ def mesh_error(path: Path, truth: Truth) -> float:
     return 100.0 * float(np.median(distance)) / truth.extent
 
 
+def completeness(path: Path, truth: Truth) -> float:
+    """Percent of the true surface, as often as views see it, that has a place of the mesh within 1 % of the extent."""
+    places = trimesh.sample.sample_surface(trimesh.load_mesh(path), 500_000, seed=0)[0]
+    chosen = np.random.default_rng(0).choice(len(truth.points), min(100_000, len(truth.points)), replace=False)
+    distance, _ = KDTree(places).query(truth.points[chosen])
+    return 100.0 * float((distance <= 0.01 * truth.extent).mean())
+
+
 @dataclass
 class ResultsExport:
     """Export a run of a scene with exact depth, measure and write docs/results/export.json."""
 
     run_path: Path
-    """A trained run."""
+    """Run folder or its config.yml."""
     out: Path = Path("outputs/results-export")
     """Folder of the exports."""
     rows: Path = Path("docs/results/export.json")
@@ -111,16 +120,17 @@ class ResultsExport:
     def run(self) -> None:
         """Exports, measures and writes the rows."""
         Export(self.run_path, what=("points", "mesh"), out=self.out).run()
-        config = load_config(self.run_path / "config.yml")
+        config = load_config(find_run(self.run_path))
         assert isinstance(config, OVS3DTrainerConfig) and config.data is not None
         classes = config.pipeline.model.classes
         truth = read_truth(config.data, classes)
-        command = "python -m tools.results_export --run-path RUN"
-        miou, error = points_miou(self.out / "points.ply", truth, classes), mesh_error(self.out / "mesh.ply", truth)
+        command, mesh = "make results-export", self.out / "mesh.ply"
+        miou, error = points_miou(self.out / "points.ply", truth, classes), mesh_error(mesh, truth)
         seeds = (config.machine.seed,)
         rows = [
             ResultRow("labels of exported points", miou, POINTS_MIOU, "mIoU", True, None, seeds, command),
             ResultRow("mesh to truth, median", error, MESH_ERROR, "% of extent", False, None, seeds, command),
+            ResultRow("truth near the mesh", completeness(mesh, truth), None, "%", True, None, seeds, command),
         ]
         write_results(self.rows, rows)
         CONSOLE.print(results_table(rows, "exports"))

@@ -1,18 +1,20 @@
 """Benchmarks in the manner of LERF-OVS: photographs in which objects are marked for free text queries."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from statistics import mean
 
-from ovs3d.benchmarks.cameras import resized
 from ovs3d.benchmarks.plan import Plan
 from ovs3d.benchmarks.tables import Measured
 from ovs3d.data.annotations import AnnotatedView, read_annotations
 from ovs3d.data.classes import name_key
 from ovs3d.data.layouts import read_scene
 from ovs3d.errors import UserError
-from ovs3d.evaluation.localisation import NEGATIVES, is_localised, mask_iou, query_mask, relevancy_against
+from ovs3d.evaluation.localisation import NEGATIVES, is_localised, mask_iou, query_mask
+from ovs3d.relevancy import against_negatives
 from ovs3d.scene import Scene
+from ovs3d.views import resized
 
 ANNOTATIONS_FOLDER = "label"
 
@@ -39,7 +41,7 @@ def bench_lerf_ovs(plan: Plan) -> list[Measured]:
         queries = sorted({name_key(query.words): query.words for view in of_scene for query in view.queries}.values())
         held_out = [view.image for view in of_scene]
         flags = ("--classes", *queries, "--pipeline.datamanager.dataparser.held-out", *held_out)
-        scores = query_scores(plan.run(scene, flags), of_scene)
+        scores = plan.measure(scene, flags, partial(query_scores, views=of_scene))
         miou[scene], accuracy[scene] = 100 * scores["miou"], 100 * scores["localisation"]
     how = f"mean over (view, query); {plan.split}"
     return [
@@ -78,7 +80,7 @@ def query_scores(
         camera = resized(outputs.cameras[index : index + 1], *view.size)
         words = [query.words for query in view.queries]
         cosines = scene.relevancy([*words, *negatives], camera)
-        maps = relevancy_against(cosines[..., : len(words)], cosines[..., len(words) :]).numpy()
+        maps = against_negatives(cosines[..., : len(words)], cosines[..., len(words) :]).numpy()
         for number, query in enumerate(view.queries):
             hits.append(is_localised(maps[..., number], query.boxes))
             overlaps.append(mask_iou(query_mask(maps[..., number]), query.mask))

@@ -10,7 +10,6 @@ import yaml
 from jaxtyping import Bool
 from PIL import Image
 
-from ovs3d.benchmarks.cameras import resized
 from ovs3d.benchmarks.plan import Plan
 from ovs3d.benchmarks.published import PUBLISHED_3D_OVS
 from ovs3d.benchmarks.tables import Measured
@@ -21,6 +20,7 @@ from ovs3d.errors import UserError
 from ovs3d.evaluation.metrics import PaperScore
 from ovs3d.evaluation.protocols import evaluate
 from ovs3d.scene import Scene
+from ovs3d.views import resized
 
 log = logging.getLogger(__name__)
 
@@ -71,10 +71,9 @@ def bench_3d_ovs(plan: Plan, configs: Path) -> list[Measured]:
         check_labelled_views(plan.data / scene.name, scene.views)
     miou_paper, accuracy_paper, miou = {}, {}, {}
     for scene in found:
-        run = plan.run(scene.name, scene.flags.get(plan.method, ()))
-        paper = paper_scores(run)
-        miou_paper[scene.name], accuracy_paper[scene.name] = 100 * paper["miou_paper"], 100 * paper["accuracy_paper"]
-        miou[scene.name] = 100 * evaluate(run)["segmentation"]["miou"]
+        scores = plan.measure(scene.name, scene.flags.get(plan.method, ()), scores_of)
+        miou_paper[scene.name], accuracy_paper[scene.name] = 100 * scores["miou_paper"], 100 * scores["accuracy_paper"]
+        miou[scene.name] = 100 * scores["miou"]
     split = plan.split
     return [
         Measured(
@@ -84,6 +83,14 @@ def bench_3d_ovs(plan: Plan, configs: Path) -> list[Measured]:
         Measured("mIoU", "ours, full size", f"one confusion matrix over all labelled pixels; {split}", miou),
         Measured("pixel accuracy (3D-OVS)", "ours, accuracy", f"1/8 size, all pixels; {split}", accuracy_paper),
     ]  # fmt: skip
+
+
+def scores_of(run: Scene) -> dict[str, float]:
+    """The authors' scores of a run, and `miou` over all labelled pixels at full size."""
+    found = evaluate(run)["segmentation"]
+    if found is None:
+        raise UserError(f"No mask is named as one of the classes {', '.join(run.classes)}; ask for the masks' names.")
+    return {**paper_scores(run), "miou": found["miou"]}
 
 
 def check_labelled_views(scene: Path, listed: tuple[int, ...]) -> None:

@@ -1,9 +1,12 @@
 """What the runs of one benchmark have in common."""
 
 import logging
-from collections.abc import Sequence
+import shlex
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import torch
 
 from ovs3d.benchmarks.runs import train
 from ovs3d.data.splits import Protocol
@@ -32,9 +35,9 @@ class Plan:
     @property
     def command(self) -> str:
         """What a user types for these numbers."""
-        words = ["ovs3d bench", self.dataset, f"--data {self.data}", f"--protocol {self.protocol}"]
-        words += [f"--method {self.method}", f"--seed {self.seed}", *(["--", *self.flags] if self.flags else [])]
-        return " ".join(words)
+        words = ["ovs3d", "bench", self.dataset, "--data", str(self.data), "--protocol", self.protocol]
+        words += ["--method", self.method, "--seed", str(self.seed), *(["--", *self.flags] if self.flags else [])]
+        return shlex.join(words)
 
     @property
     def split(self) -> str:
@@ -57,8 +60,12 @@ class Plan:
             log.info("Skipped, without a folder in %s: %s.", self.data, ", ".join(missing))
         return there
 
-    def run(self, scene: str, flags: Sequence[str] = ()) -> Scene:
-        """Trains a scene, unless that has been done, and opens the run on the best device of this machine.
+    def measure(
+        self, scene: str, flags: Sequence[str], scores: Callable[[Scene], dict[str, float]]
+    ) -> dict[str, float]:
+        """Trains a scene, unless that has been done, and scores the run on the best device of this machine.
+
+        Nothing of the run stays in the GPU's memory, where the next scene is trained.
 
         Raises:
             UserError: see `ovs3d.benchmarks.runs.train`.
@@ -69,4 +76,8 @@ class Plan:
         protocol = ("--pipeline.datamanager.dataparser.protocol", self.protocol)
         name = f"{self.dataset}-{self.protocol}-{scene}"
         every = (*protocol, *flags, *self.flags)
-        return Scene.load(train(self.out, name, self.method, self.data / scene, self.seed, every), best_device())
+        found = scores(
+            Scene.load(train(self.out, name, self.method, self.data / scene, self.seed, every), best_device())
+        )
+        torch.cuda.empty_cache()
+        return found

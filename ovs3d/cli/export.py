@@ -15,7 +15,7 @@ class Export:
     """Run folder or its config.yml."""
     what: tuple[Literal["masks", "points", "mesh", "boxes"], ...] = ("masks", "points", "mesh", "boxes")
     """masks: indexed PNG and COCO JSON; points: PLY with labels; mesh: PLY and GLB, one node a class; boxes: JSON.
-    Points, meshes and boxes have the coordinates and units of the data."""
+    Points, meshes and boxes have the coordinates and units of the data (before nerfstudio's applied_transform)."""
     out: Path | None = None
     """Folder to write to; by default RUN/export."""
     split: Literal["held-out", "train"] = "held-out"

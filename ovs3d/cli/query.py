@@ -20,7 +20,7 @@ class QueryCommand:
     click: Annotated[tuple[str, int, int] | None, tyro.conf.arg(metavar="VIEW ROW COLUMN")] = None
     """What to look for, as a pixel of a photograph of the data, named without its suffix."""
     point: Annotated[tuple[float, float, float] | None, tyro.conf.arg(metavar="X Y Z")] = None
-    """What to look for, as a place in the data's own coordinates."""
+    """What to look for, as a place in the data's own coordinates (before nerfstudio's applied_transform)."""
     negatives: tuple[str, ...] = ()
     """Words that it is not; by default the classes of the run but for the nearest one."""
     views: tuple[str, ...] = ()
@@ -33,12 +33,12 @@ class QueryCommand:
     """Where the photographs lie now, if they have moved."""
 
     def run(self) -> int:
-        """Asks every view and writes query.json, a picture and a mask of each."""
+        """Asks every view and writes query.json, and a picture and a mask of each."""
         from nerfstudio.utils.rich_utils import CONSOLE
 
         from ovs3d.cli.runs import find_run
+        from ovs3d.export.answers import write_answers
         from ovs3d.query.ask import Query
-        from ovs3d.query.files import write_answers
         from ovs3d.scene import Scene
 
         asked = Query(self.text, self.image, self.click, self.point, negatives=self.negatives or None)

@@ -17,7 +17,7 @@ UNUSABLE = (OSError, KeyError, TypeError, ValueError, AttributeError)
 
 
 @dataclass(frozen=True)
-class Query:
+class MarkedQuery:
     """All objects of one view that one query means: `boxes` in pixels as x0 y0 x1 y1, borders included."""
 
     words: str
@@ -32,7 +32,7 @@ class AnnotatedView:
     image: str
     size: tuple[int, int]
     """(h, w) in pixels."""
-    queries: tuple[Query, ...]
+    queries: tuple[MarkedQuery, ...]
 
 
 def read_annotations(folder: Path) -> list[AnnotatedView]:
@@ -98,7 +98,7 @@ def _view(image: str, size: tuple[int, int], objects: list[Marked]) -> Annotated
         boxes.setdefault(words, []).append(_box(corners))
         masks[words] = masks.get(words, False) | fill_polygon(outline, size)
     return AnnotatedView(
-        image, size, tuple(Query(words, np.stack(boxes[words]), mask) for words, mask in masks.items())
+        image, size, tuple(MarkedQuery(words, np.stack(boxes[words]), mask) for words, mask in masks.items())
     )
 
 

@@ -10,6 +10,7 @@ from nerfstudio.data.utils.data_utils import get_depth_image_from_path
 from torch import Tensor
 
 from ovs3d.data.dataset import OVS3DDataset
+from ovs3d.data.splits import spread_evenly
 from ovs3d.plane_sweep import PosedViews, sweep
 
 LONG_SIDE = 128
@@ -38,7 +39,7 @@ class ViewDistances:
         """What several photographs agree on."""
         perspective = bool((dataset.cameras.camera_type == CameraType.PERSPECTIVE.value).all())
         count = min(len(dataset), MAX_VIEWS) if perspective and len(dataset) > 2 else 0
-        matched = torch.linspace(0, len(dataset) - 1, count).round().long()
+        matched = torch.tensor(spread_evenly(count, len(dataset)) if count > 0 else [], dtype=torch.long)
         distances = sweep(posed_views(dataset, matched)).cpu() if count > 0 else torch.zeros(0, 1, 1)
         return cls(dataset, matched, distances)
 
@@ -74,18 +75,20 @@ def sensor_distance(path: Path, camera: Cameras, unit: float, size: tuple[int, i
         unit: scene units per unit of the depth map.
         size: rows and columns of the result, picked from the depth map without mixing its values.
     """
-    height, width = size
-    row, column = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
-    scale = torch.tensor([int(camera.height) / height, int(camera.width) / width])
-    rays = camera.generate_rays(0, coords=torch.stack([row, column], dim=-1) * scale)
-    return (get_depth_image_from_path(path, height, width, unit) * rays.metadata["directions_norm"].cpu())[..., 0]
+    height, width = int(camera.height), int(camera.width)
+    depth = get_depth_image_from_path(path, height, width, unit)[..., 0]
+    row, column = ((torch.arange(few) + 0.5) * (many / few) for few, many in zip(size, (height, width), strict=True))
+    depth = depth[row.long()[:, None], column.long()]
+    rays = camera.generate_rays(0, coords=torch.stack(torch.meshgrid(row, column, indexing="ij"), dim=-1))
+    distance = depth * rays.metadata["directions_norm"][..., 0].cpu()
+    return torch.where(distance.isfinite(), distance, 0.0)
 
 
 def smaller_size(cameras: Cameras, view: int, side: int) -> tuple[int, int]:
     """(rows, columns) of a photograph whose long side is at most `side`."""
     height, width = int(cameras.height[view]), int(cameras.width[view])
     scale = min(1.0, side / max(height, width))
-    return round(height * scale), round(width * scale)
+    return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def posed_views(dataset: OVS3DDataset, matched: Int[Tensor, " views"]) -> PosedViews:

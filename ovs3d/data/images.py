@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+from jaxtyping import UInt8
 from nerfstudio.utils.rich_utils import CONSOLE
-from PIL import Image
+from PIL import Image, ImageOps
 
 from ovs3d.cache import user_cache
 from ovs3d.data.views import View
@@ -37,6 +38,27 @@ def list_images(folder: Path) -> list[Path]:
     return sorted(path for path in found if not path.name.startswith("."))
 
 
+def read_rgb(path: Path, upright: bool = False) -> UInt8[np.ndarray, "h w 3"]:
+    """The pixels of a photograph; what is transparent lies on white, as in training.
+
+    Args:
+        path: of the photograph.
+        upright: whether to turn it as its EXIF says; photographs of a scene are not turned, as nerfstudio has it.
+
+    Raises:
+        UserError: names a file that cannot be read.
+    """
+    try:
+        with Image.open(path) as image:
+            turned = ImageOps.exif_transpose(image) if upright else image
+            if turned.has_transparency_data:
+                layer = turned.convert("RGBA")
+                turned = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+            return np.array(turned.convert("RGB"))
+    except UNREADABLE as error:
+        raise _unreadable(path, error) from error
+
+
 def image_size(path: Path) -> tuple[int, int]:
     """(width, height) from the header alone.
 
@@ -55,7 +77,7 @@ def _header(path: Path) -> tuple[str, int, int]:
 
 
 def _unreadable(path: Path, error: Exception) -> UserError:
-    return UserError(f"{path} cannot be read as an image ({error}); replace it or remove its frame.")
+    return UserError(f"{path} cannot be read as an image ({error}); replace it, or take it out of the scene.")
 
 
 def check_decodes(paths: Iterable[Path]) -> None:

@@ -5,30 +5,16 @@ localisation from LERF (arXiv 2303.09553, section 4.2). Pure functions.
 """
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Float64
 from scipy.ndimage import uniform_filter
-from torch import Tensor
 
 NEGATIVES = ("object", "things", "stuff", "texture")
 """LERF's canonical phrases, against which every query is held."""
-SHARPNESS = 10.0
-"""Inverse temperature of the softmax over a query and a canonical phrase."""
 SMOOTHING = 30
 """Side of the square, in pixels, over which relevancy is averaged."""
 THRESHOLD = 0.4
 MASK_SMOOTHING = 7
 """Side of the square, in pixels, in which a mask takes the value of the majority."""
-
-
-def relevancy_against(
-    queries: Float[Tensor, "h w words"], negatives: Float[Tensor, "h w phrases"]
-) -> Float[Tensor, "h w words"]:
-    """Probability of each query against its strongest negative, in [0, 1] (arXiv 2303.09553, equation of relevancy).
-
-    min_i exp(s q) / (exp(s q) + exp(s n_i)) with cosines q and n_i and s = 10: above 0.5 where q wins against all.
-    """
-    return torch.sigmoid(SHARPNESS * (queries - negatives.amax(dim=-1, keepdim=True)))
 
 
 def smooth(relevancy: Float[np.ndarray, "h w"]) -> Float64[np.ndarray, "h w"]:

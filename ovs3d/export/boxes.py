@@ -33,7 +33,7 @@ class OrientedBox:
     extent: Float[np.ndarray, "3"]
     """Lengths along the axes, the longest first."""
     points: int
-    """How many points lie in it."""
+    """Of the part."""
 
 
 def find_boxes(cloud: LabelledPoints, classes: int) -> list[OrientedBox]:

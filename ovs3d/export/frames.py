@@ -12,6 +12,7 @@ from torch import Tensor
 from ovs3d.evaluation.figures import relevancy_to_rgb
 from ovs3d.export.video import VideoWriter, side_by_side
 from ovs3d.palette import class_colours, draw_legend, overlay
+from ovs3d.query.ask import Query
 from ovs3d.scene import Scene, Segmentation
 
 OVERLAY_ALPHA = 0.6
@@ -26,6 +27,14 @@ def write_video(scene: Scene, cameras: Cameras, path: Path, fps: int) -> None:
             if depth_range is None:  # One range for all frames, or the depth panel flickers.
                 depth_range = depth_limits(result.depth)
             video.add(compose(result, depth_range))
+
+
+def write_query_video(scene: Scene, query: Query, cameras: Cameras, path: Path, fps: int) -> None:
+    """Renders every camera with what is found of a query and its score; an interrupted run leaves no file."""
+    question = scene.ask(query)
+    with VideoWriter(path, fps) as video:
+        for index in track(range(len(cameras)), description="Rendering"):
+            video.add(scene.answer(question, cameras[index : index + 1]).picture)
 
 
 def depth_limits(depth: Float[Tensor, "h w"]) -> tuple[float, float]:

@@ -35,7 +35,7 @@ def import_open3d() -> Any:
     except (ImportError, OSError) as error:
         raise UserError(
             f"Open3D, which meshes are made with, does not load ({str(error).splitlines()[0]}); "
-            "install the system's libusb-1.0 (Debian: apt install libusb-1.0-0), or export no mesh."
+            "install the system's libusb-1.0 (Debian: apt install libusb-1.0-0), or pass --what masks points boxes."
         ) from error
 
 

@@ -23,6 +23,7 @@ NORMAL_STEP = 2
 """Pixels to either side between which the slope of a surface is taken."""
 GRAZING = 0.1
 """Least cosine between a surface's normal and the ray; below, a pixel lies on the edge of something."""
+NO_AGREEMENT = "No two training views of the run agree on a surface; train its geometry for more steps."
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ def fuse(views: Sequence[RenderedView]) -> LabelledPoints:
     voxel = voxel_size(views)
     pixels = [_pixels(view, number) for number, view in enumerate(views)]
     points, normals, rgb, labels, confidence, numbers = (np.concatenate(column) for column in zip(*pixels, strict=True))
+    if len(points) == 0:
+        raise UserError(NO_AGREEMENT)
     cells = _cells(points, voxel)
     _, cell = np.unique(cells, return_inverse=True)
     kept = _count_different(cell, numbers) >= min(MIN_VIEWS, len(views))
@@ -82,7 +85,7 @@ def fuse(views: Sequence[RenderedView]) -> LabelledPoints:
     )
     cloud = select(merged, in_company(merged.points, 2.0 * voxel))
     if len(cloud.points) == 0:
-        raise UserError("No two training views of the run agree on a surface; train its geometry for more steps.")
+        raise UserError(NO_AGREEMENT)
     return cloud
 
 
@@ -129,8 +132,6 @@ def _pixels(view: RenderedView, number: int) -> tuple[Shaped[np.ndarray, "pixels
 
 def _cells(points: Float[np.ndarray, "points 3"], voxel: float) -> Int64[np.ndarray, " points"]:
     """One number for each voxel."""
-    if len(points) == 0:
-        return np.zeros(0, np.int64)
     places = np.floor((points - points.min(axis=0)) / voxel).astype(np.int64)
     sides = places.max(axis=0) + 1
     return (places[:, 0] * sides[1] + places[:, 1]) * sides[2] + places[:, 2]

@@ -10,12 +10,15 @@ from nerfstudio.cameras.cameras import Cameras, CameraType
 from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
 from rich.progress import track
 
+from ovs3d.data.splits import spread_evenly
 from ovs3d.errors import UserError
 from ovs3d.plane_sweep import FARTHEST
 from ovs3d.scene import Scene
 
 OPENGL_TO_OPENCV = np.diag([1.0, -1.0, -1.0])
 """Turns the axes right, up, backwards into right, down, forwards."""
+MAX_PIXELS = 80_000_000
+"""Of all views, were they square; fusing them takes about 100 bytes each."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,9 @@ def render_views(scene: Scene, count: int, side: int) -> Iterator[RenderedView]:
     if count < 2 or side < 16:
         raise UserError(f"{count} views of {side} pixels show no shape; give at least 2 views of at least 16 pixels.")
     outputs = scene.train_outputs
-    chosen = torch.linspace(0, len(outputs.cameras) - 1, min(count, len(outputs.cameras))).round().long()
+    if min(count, len(outputs.cameras)) * side * side > MAX_PIXELS:
+        raise UserError(f"{count} views of {side} pixels are too many pixels; give fewer --views or a smaller --side.")
+    chosen = torch.tensor(spread_evenly(min(count, len(outputs.cameras)), len(outputs.cameras)))
     cameras = small_pinholes(outputs.cameras[chosen], side)
     for index in track(range(len(cameras)), description="Rendering"):
         yield _render(scene, cameras[index : index + 1], outputs)

@@ -32,5 +32,6 @@ def sweep_scores(
     out = torch.empty(len(disparities), *first.shape)
     height, width = first.shape
     parts = [each.contiguous() for each in (first, turned, between, disparities, intrinsics, distortion, grey)]
+    assert all(part.dtype == torch.float32 for part in parts)
     call("sweep_scores", len(disparities), height, width, len(grey), kept, *map(pointer, parts), pointer(out))
     return out

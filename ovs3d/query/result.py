@@ -28,8 +28,6 @@ class QueryResult:
     """Pixels that are more like the query than like every negative."""
     rgb: Float[Tensor, "h w 3"]
     """Rendered colour in [0, 1]."""
-    distance: Float[Tensor, "h w"]
-    """Along the ray, in scene units."""
 
     @property
     def found(self) -> bool:

@@ -4,15 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from ovs3d.data.images import read_rgb
 from ovs3d.errors import UserError
 from ovs3d.query.score import rivals
-from ovs3d.relevancy import unit
+from ovs3d.relevancy import relevancy, unit
 from ovs3d.spaces import ImageTextEncoder, TextEncoder
 from ovs3d.teachers.text import embed_prompts
 
@@ -59,31 +58,33 @@ def ask_words(
 
 
 def ask_vector(name: str, vector: Float[Tensor, " dim"], prototypes: Prototypes) -> Question:
-    """A question by a feature of a picture, against the `rivals` among the scene's own classes.
+    """A question by a feature of a picture, against the scene's own classes but the one that it is most like.
 
     Words are no negatives here: pictures are nearer to one another than to any word (the gap between CLIP's towers).
 
     Raises:
-        UserError: the scene shows a single class.
+        UserError: the vector has another size than the scene's, or the scene shows a single class.
     """
-    vector = unit(vector)
-    if int(prototypes.seen.sum()) < 2:
+    vector, seen = unit(vector.float().cpu()), prototypes.vectors[prototypes.seen]
+    if len(vector) != seen.shape[1]:
+        raise UserError(f"The vector has {len(vector)} numbers, the scene's features have {seen.shape[1]}.")
+    if len(seen) < 2:
         raise UserError("A query by example needs a run of at least two classes that its views show; train with more.")
-    seen = prototypes.vectors[prototypes.seen]
-    return Question(name, vector, seen[rivals(vector, seen)])
+    others = torch.ones(len(seen), dtype=torch.bool)
+    others[relevancy(seen, vector[None])[:, 0].argmax()] = False
+    return Question(name, vector, seen[others])
 
 
 def embed_picture(encoder: TextEncoder, picture: Path) -> Float[Tensor, " dim"]:
-    """The vector of a photograph of what is asked.
+    """The vector of a photograph of what is asked: of its middle square, as CLIP sees pictures.
 
     Raises:
         UserError: it cannot be read, or the scene's space has no image encoder.
     """
     if not isinstance(encoder, ImageTextEncoder):
         raise UserError(f"The space {encoder.space} has no image encoder at hand, so that {picture} cannot be asked.")
-    try:
-        with Image.open(picture) as opened:
-            pixels = np.asarray(opened.convert("RGB"), np.float32) / 255.0
-    except (OSError, UnidentifiedImageError) as error:
-        raise UserError(f"{picture} cannot be read as a picture ({error}); give a PNG or JPEG file.") from error
-    return encoder.encode_image(torch.from_numpy(pixels).permute(2, 0, 1)[None])[0].cpu()
+    pixels = read_rgb(picture, upright=True)
+    side = min(pixels.shape[:2])
+    top, left = ((length - side) // 2 for length in pixels.shape[:2])
+    square = torch.from_numpy(pixels[top : top + side, left : left + side]).permute(2, 0, 1).float() / 255.0
+    return encoder.encode_image(square[None])[0].cpu()

@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
 from ovs3d.cache import user_cache
+from ovs3d.data.images import read_rgb
 from ovs3d.errors import UserError
 from ovs3d.teachers.base import FeatureMeta, Teacher, unit_or_zero
 from ovs3d.teachers.store import FeatureStore, read_view
@@ -101,12 +101,7 @@ def image_digest(path: Path) -> str:
 
 def read_image(path: Path) -> Float[Tensor, "3 h w"]:
     """Reads a photograph as RGB in [0, 1]; like nerfstudio it leaves the EXIF rotation alone."""
-    try:
-        with Image.open(path) as image:
-            pixels = np.array(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError) as error:
-        raise UserError(f"The image {path} is damaged ({error}); replace it or take it out of the scene.") from error
-    return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
+    return torch.from_numpy(read_rgb(path)).permute(2, 0, 1).float() / 255
 
 
 def _is_stored(path: Path, meta: FeatureMeta) -> bool:

@@ -39,7 +39,7 @@ def test_a_run_is_trained_once(tmp_path: Path) -> None:
     words, threads = json.loads((folder / "called.json").read_text())
     assert words[:3] == ["ovs3d-tiny", "--data", str(tmp_path / "data")] and words[-2:] == ["--classes", "a b"]
     assert words[words.index("--machine.seed") + 1] == "4" and threads == "1"
-    assert "damaged" in (tmp_path / "out" / "logs" / "scene-4.log").read_text()
+    assert "damaged" in (tmp_path / "out" / "logs" / "scene-ovs3d-tiny-4.log").read_text()
     assert runs.train(*arguments) == folder  # The program cannot make its folder twice.
 
 
@@ -55,6 +55,6 @@ def test_a_run_of_other_flags_or_data_is_not_taken(tmp_path: Path) -> None:
 
 
 def test_failure_names_the_log_and_its_last_words(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"status 2.*logs/scene-0\.log.*: photo\.png is damaged; replace it\.$"):
+    with pytest.raises(UserError, match=r"status 2.*logs/scene-ovs3d-0\.log.*: photo\.png is damaged; replace it\.$"):
         runs.train(tmp_path / "out", "scene", "ovs3d", tmp_path / "data", 0, ["--status", "2"])
     assert not list(tmp_path.rglob("done"))

@@ -13,7 +13,7 @@ from ovs3d.data import distances
 from ovs3d.data.datamanager import OVS3DDataManager
 from ovs3d.data.dataparser import OVS3DDataParserConfig
 from ovs3d.data.dataset import OVS3DDataset
-from ovs3d.data.distances import ViewDistances
+from ovs3d.data.distances import ViewDistances, sensor_distance
 from ovs3d.data.validation import validate_scene
 from ovs3d.errors import UserError
 from ovs3d.plane_sweep import PosedViews
@@ -112,6 +112,18 @@ def test_depth_maps_become_distances_along_rays(tmp_path: Path) -> None:
     forward = -dataset.cameras.camera_to_worlds[pixels[:, 0], :, 2]
     depth = (rays.directions * distance[:, None] * forward).sum(dim=-1) / outputs.dataparser_scale
     torch.testing.assert_close(depth, torch.tensor([1.1, 1.7, 0.0]), atol=2e-3, rtol=0.0)
+
+
+def test_depth_is_read_where_the_ray_goes(tmp_path: Path) -> None:
+    ramp = np.tile(np.linspace(1.0, 4.0, 40, dtype=np.float32), (30, 1))
+    ramp[0, 0] = np.inf
+    np.save(tmp_path / "depth.npy", ramp)
+    camera = Cameras(torch.eye(4)[None, :3], fx=1e6, fy=1e6, cx=20.0, cy=15.0, width=40, height=30)[0]
+    found = sensor_distance(tmp_path / "depth.npy", camera, 2.0, (6, 8))
+    middles = 2.0 * torch.from_numpy(ramp[15, 2::5])  # Of every five columns the third.
+    torch.testing.assert_close(found[3], middles, atol=1e-4, rtol=0.0)
+    whole = sensor_distance(tmp_path / "depth.npy", camera, 2.0, (30, 40))
+    assert whole[0, 0] == 0.0 and whole.isfinite().all()
 
 
 def test_depth_that_is_asked_for_must_be_there(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ovs3d.data.images import check_decodes, image_size, list_images, training_views
+from ovs3d.data.images import check_decodes, image_size, list_images, read_rgb, training_views
 from ovs3d.data.transforms import read_transforms
 from ovs3d.errors import UserError
 from tests.data.scene_writer import HEIGHT, WIDTH, image_name, write_images, write_transforms
@@ -123,3 +123,19 @@ def test_a_flipped_bit_in_a_png_is_found(tmp_path: Path) -> None:
     path.write_bytes(bytes(data))
     with pytest.raises(UserError, match=path.name):
         check_decodes([path])
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_what_is_transparent_lies_on_white(mode: str, tmp_path: Path) -> None:
+    picture = Image.new("RGBA", (4, 2), (0, 0, 0, 255))
+    picture.paste((0, 0, 0, 0), (0, 0, 2, 2))
+    picture.convert(mode).save(tmp_path / "cut.png")
+    assert read_rgb(tmp_path / "cut.png")[..., 0].tolist() == [[255, 255, 0, 0]] * 2
+
+
+def test_only_pictures_of_a_query_are_turned(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (4, 2)).save(tmp_path / "held.jpg", exif=exif)
+    assert read_rgb(tmp_path / "held.jpg").shape == (2, 4, 3)
+    assert read_rgb(tmp_path / "held.jpg", upright=True).shape == (4, 2, 3)

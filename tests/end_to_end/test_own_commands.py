@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from ovs3d.cli.main import main
+from ovs3d.evaluation.figures import MARGIN, TITLE_HEIGHT
 from ovs3d.evaluation.protocols import evaluate
 from ovs3d.export.video import read_frames
 from ovs3d.scene import Scene
@@ -49,6 +50,15 @@ def test_render_writes_a_closed_path_and_a_given_one(run: Path, tmp_path: Path) 
     assert len(closed) == 10 and len(own) == 2
     assert closed.shape[2] == own.shape[2] == 3 * WIDTH and closed.shape[1] > HEIGHT
     assert not np.array_equal(closed[0], closed[5])
+
+
+def test_render_shows_what_is_found_of_a_query(run: Path, tmp_path: Path) -> None:
+    given = write_camera_path(tmp_path / "path.json", frames=2)
+    assert main(["render", str(run), "--query", "red box", "--out", str(tmp_path / "q.mp4"), "--path", str(given)]) == 0
+    frames = read_frames(tmp_path / "q.mp4")
+    panel = (frames.shape[2] - MARGIN) // 3
+    colour, found = frames[:, TITLE_HEIGHT:, :panel].mean(), frames[:, TITLE_HEIGHT:, panel : 2 * panel].mean()
+    assert len(frames) == 2 and 0.3 * colour < found < 0.9 * colour, "what is no red box is dark"
 
 
 def test_reclass_learns_other_words_on_the_same_geometry(run: Path, tmp_path: Path) -> None:

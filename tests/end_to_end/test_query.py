@@ -73,9 +73,12 @@ def test_command_writes_pictures_masks_and_numbers(run: Path, scene: Scene, tmp_
     assert answer["query"] == name and len(answer["views"]) == len(scene.held_out_outputs.image_filenames)
     mask = torch.from_numpy(np.asarray(Image.open(tmp_path / "masks" / f"{view}.png")) > 0)
     assert iou(mask, where) > 0.7
-    pixels = {row["view"]: row["pixels"] for row in answer["views"]}
-    assert pixels[view] == int(mask.sum()) and pixels[answer["best_view"]] == max(pixels.values())
-    assert (tmp_path / f"{view}.png").exists()
+    shares = {row["view"]: row["share"] for row in answer["views"]}
+    assert shares[view] == pytest.approx(mask.float().mean().item())
+    assert shares[answer["best_view"]] == max(shares.values())
+    assert (tmp_path / "pictures" / f"{view}.png").exists()
+    assert main(["query", str(run), CLASSES[2], "--views", view, "--out", str(tmp_path)]) == 0
+    assert [path.name for path in (tmp_path / "masks").iterdir()] == [f"{view}.png"], "the first answer is gone"
 
 
 def test_command_looks_where_it_is_told(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

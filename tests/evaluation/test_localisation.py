@@ -2,13 +2,11 @@
 
 import numpy as np
 import pytest
-import torch
 
 from ovs3d.evaluation.localisation import (
     is_localised,
     mask_iou,
     query_mask,
-    relevancy_against,
     smooth,
 )
 
@@ -18,16 +16,6 @@ def blob(size: tuple[int, int], top: int, left: int, side: int) -> np.ndarray:
     values = np.full(size, 0.1, dtype=np.float32)
     values[top : top + side, left : left + side] = 0.9
     return values
-
-
-def test_relevancy_is_the_least_pairwise_softmax() -> None:
-    generator = torch.Generator().manual_seed(0)
-    queries, negatives = (2 * torch.rand(3, 4, n, generator=generator) - 1 for n in (2, 4))
-    found = relevancy_against(queries, negatives)
-    for query in range(2):
-        pairs = torch.stack([queries[..., query, None].expand(3, 4, 4), negatives], dim=-1)
-        expected = torch.softmax(10.0 * pairs, dim=-1)[..., 0].amin(dim=-1)
-        torch.testing.assert_close(found[..., query], expected)
 
 
 def test_smoothing_is_the_mean_over_thirty_pixels_mirrored_at_the_border() -> None:

@@ -15,7 +15,7 @@ def test_picture_darkens_what_was_not_found(tmp_path: Path) -> None:
     mask = torch.zeros(180, 240, dtype=torch.bool)
     mask[:, 120:] = True
     scores = mask.float()
-    result = QueryResult("a mug", scores, mask, torch.full((180, 240, 3), 0.8), torch.ones(180, 240))
+    result = QueryResult("a mug", scores, mask, torch.full((180, 240, 3), 0.8))
     assert result.found
     row = TITLE_HEIGHT + 90
     left = [MARGIN + panel * (240 + MARGIN) for panel in range(3)]
@@ -32,5 +32,5 @@ def test_picture_darkens_what_was_not_found(tmp_path: Path) -> None:
 
 def test_empty_answer_is_not_found() -> None:
     nothing = torch.zeros(2, 2)
-    result = QueryResult("a mug", nothing, nothing.bool(), torch.ones(2, 2, 3), torch.ones(2, 2))
+    result = QueryResult("a mug", nothing, nothing.bool(), torch.ones(2, 2, 3))
     assert not result.found and result.picture.shape[2] == 3

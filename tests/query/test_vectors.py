@@ -56,13 +56,34 @@ def test_picture_is_seen_by_the_image_encoder(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (20, 30, 3), np.uint8)
     Image.fromarray(pixels).save(path)
     encoder = FakeClip()
-    expected = encoder.encode_image(torch.from_numpy(pixels / np.float32(255.0)).permute(2, 0, 1)[None])[0]
+    square = torch.from_numpy(pixels[:, 5:25] / np.float32(255.0)).permute(2, 0, 1)
+    expected = encoder.encode_image(square[None])[0]
     torch.testing.assert_close(embed_picture(encoder, path), expected)
     with pytest.raises(UserError, match="has no image encoder"):
         embed_picture(Axes(), path)
     path.write_text("no picture")
-    with pytest.raises(UserError, match=r"mug\.png cannot be read"):
+    with pytest.raises(UserError, match=r"mug\.png cannot be read as an image"):
         embed_picture(encoder, path)
+
+
+def test_transparent_and_turned_pictures_are_seen_as_they_are_meant(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (20, 20, 4), np.uint8)
+    pixels[..., 3] = 255
+    pixels[:, :10, 3] = 0
+    Image.fromarray(pixels).save(tmp_path / "cut.png")
+    shown = np.where(pixels[..., 3:] == 0, 255, pixels[..., :3])
+    exif = Image.Exif()
+    exif[0x0112] = 6  # Held upright: to be turned by 90 degrees clockwise.
+    Image.fromarray(np.rot90(shown).astype(np.uint8)).save(tmp_path / "turned.png", exif=exif)
+    Image.fromarray(shown.astype(np.uint8)).save(tmp_path / "plain.png")
+    cut, turned, plain = (embed_picture(FakeClip(), tmp_path / f"{name}.png") for name in ("cut", "turned", "plain"))
+    torch.testing.assert_close(cut, plain)
+    torch.testing.assert_close(turned, plain)
+
+
+def test_vector_of_another_size_is_refused() -> None:
+    with pytest.raises(UserError, match="has 3 numbers"):
+        ask_vector("this", torch.ones(3), Prototypes(CLASSES, torch.ones(4, dtype=torch.bool)))
 
 
 def test_exactly_one_thing_is_asked() -> None:
@@ -72,3 +93,5 @@ def test_exactly_one_thing_is_asked() -> None:
         Query("a mug", click=("view", 1, 2))
     with pytest.raises(UserError, match="not against one by point"):
         Query(point=(0.0, 0.0, 0.0), negatives=("wall",))
+    with pytest.raises(UserError, match="are a list"):
+        Query("a mug", negatives="wall")

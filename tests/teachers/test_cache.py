@@ -134,7 +134,7 @@ def test_an_edited_meta_is_refused(images, tmp_path):
 
 def test_damaged_and_missing_images_are_named(images, tmp_path):
     images[3].write_bytes(images[3].read_bytes()[:60])
-    with pytest.raises(UserError, match=r"3\.png is damaged"):
+    with pytest.raises(UserError, match=r"3\.png cannot be read"):
         extract_features(CountingTeacher(), images, tmp_path / "cache")
     with pytest.raises(UserError, match=r"absent\.png"):
         extract_features(CountingTeacher(), [tmp_path / "absent.png"], tmp_path / "cache")
