@@ -168,7 +168,7 @@ class Scene:
         Args:
             text: words.
             camera: from where; a click may leave it out and gets the view that it is in.
-            image: picture of such a thing.
+            image: picture of such a thing; the class that it is most like is found.
             click: name of a photograph (see `photographs`), row and column in it.
             point: place in the data's own coordinates.
             vector: any vector of the space named by `space`.

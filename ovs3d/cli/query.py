@@ -16,7 +16,7 @@ class QueryCommand:
     text: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="WORDS")] = None
     """What to look for, in words."""
     image: Path | None = None
-    """What to look for, as a picture of such a thing."""
+    """What to look for, as a picture of such a thing; the class that it is most like is found."""
     click: Annotated[tuple[str, int, int] | None, tyro.conf.arg(metavar="VIEW ROW COLUMN")] = None
     """What to look for, as a pixel of a photograph of the data, named without its suffix."""
     point: Annotated[tuple[float, float, float] | None, tyro.conf.arg(metavar="X Y Z")] = None

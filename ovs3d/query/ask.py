@@ -30,7 +30,7 @@ class Query:
     text: str | None = None
     """Words."""
     image: Path | str | None = None
-    """Picture of such a thing."""
+    """Picture of such a thing: what is found is the class that it is most like."""
     click: tuple[str, int, int] | None = None
     """Name of a photograph (`Scene.photographs`), row and column in it: what else is like what is seen there?"""
     point: tuple[float, float, float] | None = None
@@ -64,7 +64,7 @@ def to_question(scene: "Scene", query: Query) -> Question:
     prototypes = scene.prototypes  # Before a click renders its view, which the answer then finds ready.
     if query.image is not None:
         picture = Path(query.image)
-        name, vector = picture.name, embed_picture(scene.text_encoder, picture)
+        name, vector = picture.name, prototypes.nearest(embed_picture(scene.text_encoder, picture))
     elif query.click is not None:
         photograph, row, column = query.click
         name, vector = f"{photograph} ({row}, {column})", feature_at_pixel(scene, photograph, row, column)

@@ -32,6 +32,15 @@ class Prototypes:
     vectors: Float[Tensor, "classes dim"]
     seen: Bool[Tensor, " classes"]
 
+    def nearest(self, vector: Float[Tensor, " dim"]) -> Float[Tensor, " dim"]:
+        """The prototype that a vector of another picture is most like.
+
+        The embedding of a whole picture lies aside of those of its parts, nearer to the right class than to others but
+        often not nearer to the right pixels than their own class is.
+        """
+        similarity = relevancy(self.vectors, vector[None])[:, 0].masked_fill(~self.seen, -torch.inf)
+        return self.vectors[similarity.argmax()]
+
 
 def ask_words(
     text: str, encoder: TextEncoder, classes: Float[Tensor, "classes dim"], negatives: Sequence[str] | None

@@ -81,6 +81,11 @@ def test_transparent_and_turned_pictures_are_seen_as_they_are_meant(tmp_path: Pa
     torch.testing.assert_close(turned, plain)
 
 
+def test_nearest_prototype_is_one_that_the_scene_shows() -> None:
+    prototypes = Prototypes(CLASSES, torch.tensor([True, True, False, True]))
+    assert torch.equal(prototypes.nearest(torch.tensor([0.1, 0.3, 5.0, 0.2])), CLASSES[1])
+
+
 def test_vector_of_another_size_is_refused() -> None:
     with pytest.raises(UserError, match="has 3 numbers"):
         ask_vector("this", torch.ones(3), Prototypes(CLASSES, torch.ones(4, dtype=torch.bool)))
