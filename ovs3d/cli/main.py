@@ -57,10 +57,10 @@ def _run(name: str, arguments: Sequence[str]) -> int:
     _log_to_stderr()
     import tyro
 
-    target, summary = COMMANDS[name]
+    target, _ = COMMANDS[name]
     module_name, _, class_name = target.partition(":")
     command = getattr(importlib.import_module(module_name), class_name)
-    return tyro.cli(command, prog=f"ovs3d {name}", description=summary, args=arguments).run() or 0
+    return tyro.cli(command, prog=f"ovs3d {name}", args=arguments).run() or 0
 
 
 def _overview() -> str:
