@@ -12,7 +12,7 @@ from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
 from torch import Tensor
 
-from ovs3d.data.distances import sensor_distance
+from ovs3d.data.distances import known_distance
 from ovs3d.data.images import image_size, read_rgb
 from ovs3d.data.labels import load_label_map
 
@@ -73,7 +73,7 @@ def read_views(outputs: DataparserOutputs, classes: tuple[str, ...]) -> Iterator
             camera=outputs.cameras[index : index + 1],
             photo=torch.from_numpy(photo),
             labels=None if labels is None else torch.from_numpy(labels),
-            distance=known_distance(outputs, index),
+            distance=known_distance(outputs, index, (photo.shape[0], photo.shape[1])),
         )
 
 
@@ -89,37 +89,3 @@ def photographs(*splits: DataparserOutputs) -> dict[str, Photograph]:
         return {path.stem: photograph for path, photograph in found.items()}
     above = os.path.commonpath([path.parent for path in found])
     return {path.relative_to(above).with_suffix("").as_posix(): photograph for path, photograph in found.items()}
-
-
-def known_distance(outputs: DataparserOutputs, view: int) -> Float[Tensor, "h w"] | None:
-    """What the depth map of a view says, if the data has one."""
-    if "depth_filenames" not in outputs.metadata:
-        return None
-    camera, path = outputs.cameras[view], outputs.metadata["depth_filenames"][view]
-    unit = outputs.metadata["depth_unit_scale_factor"] * outputs.dataparser_scale
-    return sensor_distance(Path(path), camera, unit, (int(camera.height), int(camera.width)))
-
-
-def resized(camera: Cameras, height: int, width: int) -> Cameras:
-    """The same view in `height` x `width` pixels; both axes are scaled on their own.
-
-    nerfstudio's `rescale_output_resolution` rounds sizes in its own way and cannot be told both of them.
-
-    Args:
-        camera: a `Cameras` of length 1; it stays as it is.
-        height: in pixels.
-        width: in pixels.
-    """
-    x, y = width / camera.width.float(), height / camera.height.float()
-    return Cameras(
-        camera_to_worlds=camera.camera_to_worlds,
-        fx=camera.fx * x,
-        fy=camera.fy * y,
-        cx=camera.cx * x,
-        cy=camera.cy * y,
-        width=torch.full_like(camera.width, width),
-        height=torch.full_like(camera.height, height),
-        distortion_params=camera.distortion_params,
-        camera_type=camera.camera_type,
-        metadata=camera.metadata,
-    )

@@ -8,13 +8,13 @@ from statistics import mean
 from ovs3d.benchmarks.plan import Plan
 from ovs3d.benchmarks.tables import Measured
 from ovs3d.data.annotations import AnnotatedView, read_annotations
+from ovs3d.data.cameras import resized
 from ovs3d.data.classes import name_key
 from ovs3d.data.layouts import read_scene
 from ovs3d.errors import UserError
 from ovs3d.evaluation.localisation import NEGATIVES, is_localised, mask_iou, query_mask
 from ovs3d.relevancy import against_negatives
 from ovs3d.scene import Scene
-from ovs3d.views import resized
 
 ANNOTATIONS_FOLDER = "label"
 

@@ -13,6 +13,7 @@ from PIL import Image
 from ovs3d.benchmarks.plan import Plan
 from ovs3d.benchmarks.published import PUBLISHED_3D_OVS
 from ovs3d.benchmarks.tables import Measured
+from ovs3d.data.cameras import resized
 from ovs3d.data.classes import MASKS_FOLDER, name_key
 from ovs3d.data.images import image_size
 from ovs3d.data.labels import open_label
@@ -20,7 +21,6 @@ from ovs3d.errors import UserError
 from ovs3d.evaluation.metrics import PaperScore
 from ovs3d.evaluation.protocols import evaluate
 from ovs3d.scene import Scene
-from ovs3d.views import resized
 
 log = logging.getLogger(__name__)
 

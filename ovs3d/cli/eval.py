@@ -52,10 +52,9 @@ def table(results: dict[str, Any]) -> Any:
     shown = Table(title="held-out views", show_header=False)
     shown.add_row("PSNR", f"{results['psnr']:.2f} dB")
     shown.add_row("SSIM", f"{results['ssim']:.3f}")
-    if results["depth"] is not None:
-        shown.add_row(
-            "depth, relative error", f"{results['depth']['abs_rel']:.3f}, median {results['depth']['median']:.3f}"
-        )
+    depth = results["depth"]
+    if depth is not None:
+        shown.add_row("depth, relative error", f"{depth['abs_rel']:.3f}, median {depth['median']:.3f}")
     scores = results["segmentation"]
     if scores is None:
         shown.add_row("mIoU", "no labels")

@@ -27,15 +27,16 @@ class Prompts:
 
     def run(self) -> int:
         """Writes the figure and prints what the teacher mixes up."""
-        import numpy as np
         from nerfstudio.utils.rich_utils import CONSOLE
         from PIL import Image
 
         from ovs3d.data.datamanager import OVS3DDataManagerConfig
         from ovs3d.data.dataparser import OVS3DDataParserConfig
+        from ovs3d.data.images import read_rgb
         from ovs3d.data.splits import spread_evenly
         from ovs3d.data.validation import training_images
         from ovs3d.evaluation.prompts import ViewMaps, prompts_figure, relevancy_maps, warnings
+        from ovs3d.files import whole_file
         from ovs3d.preflight import read_classes
         from ovs3d.teachers.bank import open_teachers
         from ovs3d.teachers.text import embed_classes
@@ -52,11 +53,10 @@ class Prompts:
         store = open_teachers(manager, chosen, self.device).text_store
         text = embed_classes(manager, tuple(texts for _, texts in classes), store.meta.space)
         views = [
-            ViewMaps(path.stem, np.asarray(Image.open(path).convert("RGB")), relevancy_maps(store, index, text))
-            for index, path in enumerate(chosen)
+            ViewMaps(path.stem, read_rgb(path), relevancy_maps(store, index, text)) for index, path in enumerate(chosen)
         ]
-        self.out.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(prompts_figure(views, names, store.meta.levels)).save(self.out)
+        with whole_file(self.out) as draft:
+            Image.fromarray(prompts_figure(views, names, store.meta.levels)).save(draft)
         for warning in warnings(views, names):
             CONSOLE.print(warning, markup=False)
         CONSOLE.print(f"Figure: {self.out}", markup=False)

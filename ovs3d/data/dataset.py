@@ -17,9 +17,9 @@ class OVS3DDataset(InputDataset):
         self.with_labels = with_labels
 
     @property
-    def scene_units(self) -> float:
-        """Scene units per unit of the data's own coordinates."""
-        return self._dataparser_outputs.dataparser_scale
+    def dataparser_outputs(self) -> DataparserOutputs:
+        """The split as the dataparser read it."""
+        return self._dataparser_outputs
 
     def get_metadata(self, data: dict) -> dict:
         """The label map at the photograph's size, matched to the asked classes by name."""

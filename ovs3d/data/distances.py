@@ -6,9 +6,11 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from nerfstudio.cameras.cameras import Cameras, CameraType
+from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
 from nerfstudio.data.utils.data_utils import get_depth_image_from_path
 from torch import Tensor
 
+from ovs3d.data.cameras import smaller_size
 from ovs3d.data.dataset import OVS3DDataset
 from ovs3d.data.splits import spread_evenly
 from ovs3d.plane_sweep import PosedViews, sweep
@@ -46,11 +48,9 @@ class ViewDistances:
     @classmethod
     def of_sensor(cls, dataset: OVS3DDataset) -> "ViewDistances":
         """What the depth maps of the data say."""
-        paths = dataset.metadata["depth_filenames"]
-        unit = dataset.metadata["depth_unit_scale_factor"] * dataset.scene_units
         size = smaller_size(dataset.cameras, 0, SENSOR_SIDE)
-        found = [sensor_distance(Path(path), dataset.cameras[view], unit, size) for view, path in enumerate(paths)]
-        return cls(dataset, torch.arange(len(paths)), torch.stack(found))
+        found = [known_distance(dataset.dataparser_outputs, view, size) for view in range(len(dataset))]
+        return cls(dataset, torch.arange(len(dataset)), torch.stack([each for each in found if each is not None]))
 
     @property
     def known(self) -> float:
@@ -64,6 +64,14 @@ class ViewDistances:
         cells = place * torch.tensor(self.distances.shape[1:]) // size
         distance = self.distances[self.row[view].clamp(min=0), cells[:, 0], cells[:, 1]]
         return torch.where(self.row[view] >= 0, distance, 0.0)
+
+
+def known_distance(outputs: DataparserOutputs, view: int, size: tuple[int, int]) -> Float[Tensor, "h w"] | None:
+    """`sensor_distance` of a view in scene units, or None where the data has no depth maps."""
+    if "depth_filenames" not in outputs.metadata:
+        return None
+    unit = outputs.metadata["depth_unit_scale_factor"] * outputs.dataparser_scale
+    return sensor_distance(Path(outputs.metadata["depth_filenames"][view]), outputs.cameras[view], unit, size)
 
 
 def sensor_distance(path: Path, camera: Cameras, unit: float, size: tuple[int, int]) -> Float[Tensor, "h w"]:
@@ -82,13 +90,6 @@ def sensor_distance(path: Path, camera: Cameras, unit: float, size: tuple[int, i
     rays = camera.generate_rays(0, coords=torch.stack(torch.meshgrid(row, column, indexing="ij"), dim=-1))
     distance = depth * rays.metadata["directions_norm"][..., 0].cpu()
     return torch.where(distance.isfinite(), distance, 0.0)
-
-
-def smaller_size(cameras: Cameras, view: int, side: int) -> tuple[int, int]:
-    """(rows, columns) of a photograph whose long side is at most `side`."""
-    height, width = int(cameras.height[view]), int(cameras.width[view])
-    scale = min(1.0, side / max(height, width))
-    return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def posed_views(dataset: OVS3DDataset, matched: Int[Tensor, " views"]) -> PosedViews:

@@ -5,12 +5,13 @@ import math
 import os
 import platform
 import subprocess
-import tempfile
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
 import torch
+
+from ovs3d.files import whole_file
 
 
 def header() -> dict:
@@ -31,17 +32,8 @@ def write_json(path: Path, content: Mapping[str, object]) -> None:
     Numbers that are not finite become null; numpy and torch scalars become numbers, arrays become lists.
     """
     text = json.dumps(_plain({"header": header(), **content}), indent=2, allow_nan=False, ensure_ascii=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text + "\n")
-        # mkstemp makes the file private; results are for everybody that the folder is for.
-        os.chmod(draft, 0o644)
-        os.replace(draft, path)
-    except BaseException:
-        os.unlink(draft)
-        raise
+    with whole_file(path) as draft:
+        draft.write_text(text + "\n", encoding="utf-8")
 
 
 def _plain(value: object) -> object:

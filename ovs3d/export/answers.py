@@ -8,7 +8,7 @@ from PIL import Image
 from rich.progress import track
 
 from ovs3d.evaluation.report import write_json
-from ovs3d.export.files import whole_file
+from ovs3d.files import whole_file
 from ovs3d.query.ask import Query
 from ovs3d.scene import Scene
 from ovs3d.views import photographs

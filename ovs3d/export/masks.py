@@ -14,7 +14,7 @@ from rich.progress import track
 from ovs3d.data.images import image_size
 from ovs3d.errors import UserError
 from ovs3d.evaluation.report import write_json
-from ovs3d.export.files import whole_file
+from ovs3d.files import whole_file
 from ovs3d.palette import class_colours
 from ovs3d.scene import Scene
 

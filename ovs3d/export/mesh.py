@@ -11,9 +11,9 @@ from jaxtyping import Int64
 from scipy.spatial import KDTree
 
 from ovs3d.errors import UserError
-from ovs3d.export.files import whole_file
 from ovs3d.export.pointcloud import MIN_VIEWS, LabelledPoints
 from ovs3d.export.views import RenderedView
+from ovs3d.files import whole_file
 
 TRUNCATION = 4.0
 """Voxels to either side of a surface in which distances to it are kept."""

@@ -10,8 +10,8 @@ from plyfile import PlyData, PlyElement
 from scipy.spatial import KDTree
 
 from ovs3d.errors import UserError
-from ovs3d.export.files import whole_file
 from ovs3d.export.views import RenderedView
+from ovs3d.files import whole_file
 
 VOXEL_PIXELS = 2.0
 """Side of a voxel in widths of a pixel at the median depth."""

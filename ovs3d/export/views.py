@@ -10,6 +10,7 @@ from nerfstudio.cameras.cameras import Cameras, CameraType
 from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
 from rich.progress import track
 
+from ovs3d.data.cameras import resized, smaller_size
 from ovs3d.data.splits import spread_evenly
 from ovs3d.errors import UserError
 from ovs3d.plane_sweep import FARTHEST
@@ -73,19 +74,10 @@ def poses_in_data(
 
 def small_pinholes(cameras: Cameras, side: int) -> Cameras:
     """The cameras without lens distortion, at most `side` pixels on the long side."""
-    scale = (side / torch.maximum(cameras.width, cameras.height)).clamp(max=1.0)
-    width, height = ((size * scale).round().clamp(min=1) for size in (cameras.width, cameras.height))
-    x_scale, y_scale = width / cameras.width, height / cameras.height
-    return Cameras(
-        camera_to_worlds=cameras.camera_to_worlds,
-        fx=cameras.fx * x_scale,
-        fy=cameras.fy * y_scale,
-        cx=cameras.cx * x_scale,
-        cy=cameras.cy * y_scale,
-        width=width.int(),
-        height=height.int(),
-        camera_type=CameraType.PERSPECTIVE,
-    )
+    sizes = torch.tensor([smaller_size(cameras, view, side) for view in range(len(cameras))])
+    small = resized(cameras, sizes[:, :1], sizes[:, 1:])
+    small.distortion_params, small.camera_type = None, torch.full_like(small.camera_type, CameraType.PERSPECTIVE.value)
+    return small
 
 
 def render_views(scene: Scene, count: int, side: int) -> Iterator[RenderedView]:

@@ -1,5 +1,6 @@
 /* The plane sweep over photographs, for CPUs: every pixel of a view is looked up in other views at a row of distances,
-   and the patches around it are correlated. Pictures are [rows, columns], row by row. */
+   and the patches around it are correlated, with the constants of plane_sweep.py. Pictures are [rows, columns], row by
+   row. */
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>

@@ -9,12 +9,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ovs3d.data.cameras import resized, smaller_size
 from ovs3d.data.splits import spread_evenly
 from ovs3d.errors import UserError
 from ovs3d.query.vectors import Prototypes, Question, ask_vector, ask_words, embed_picture
 from ovs3d.relevancy import unit
 from ovs3d.spaces import check_same_space
-from ovs3d.views import resized
 
 if TYPE_CHECKING:
     from ovs3d.scene import Scene
@@ -102,9 +102,7 @@ def gather_prototypes(scene: "Scene") -> Prototypes:
     total = torch.zeros(len(scene.classes), scene.model.text.shape[1])
     for index in spread_evenly(min(PROTOTYPE_VIEWS, len(cameras)), len(cameras)):
         camera = cameras[index : index + 1]
-        scale = PROTOTYPE_SIDE / max(int(camera.width), int(camera.height))
-        height, width = (max(1, round(int(side) * scale)) for side in (camera.height, camera.width))
-        small = resized(camera, height, width)
+        small = resized(camera, *smaller_size(camera, 0, PROTOTYPE_SIDE))
         labels = scene.segment(small, with_scores=False).labels.flatten()
         total.index_add_(0, labels, unit(scene.features(small)).flatten(0, 1))
     return Prototypes(unit(total), total.norm(dim=-1) > 0.0)

@@ -14,10 +14,10 @@ from ovs3d.benchmarks.lerf import query_scores
 from ovs3d.benchmarks.ovs import paper_scores
 from ovs3d.cli.main import main
 from ovs3d.data.annotations import read_annotations
+from ovs3d.data.cameras import resized
 from ovs3d.evaluation.localisation import NEGATIVES
 from ovs3d.evaluation.protocols import evaluate
 from ovs3d.scene import Scene
-from ovs3d.views import resized
 from tests.end_to_end.box_scene import CLASSES, DIM, HEIGHT, SPACE, WIDTH, WORDS, write_scene
 from tools.write_3d_ovs import Write3DOVS
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ovs3d.export.files import whole_file
+from ovs3d.files import whole_file
 
 
 def test_file_appears_at_the_end_of_the_block(tmp_path: Path) -> None:
