@@ -20,6 +20,7 @@ from ovs3d.objectives import semantic_losses
 from ovs3d.palette import class_colours
 
 ExtraOutput = Literal["class_scores", "hidden"]
+POINTS_AT_ONCE = 16384
 
 
 class OVS3DModel(Model):
@@ -185,10 +186,11 @@ class OVS3DModel(Model):
         return outputs
 
     @torch.no_grad()
-    def decode(self, point: Float[Tensor, "3"]) -> Float[Tensor, " dim"]:
-        """Feature of a point in scene units, in the space of the texts, not normalised."""
-        place = rendering.contract(point)[None, None]
-        return self.semantic.render(place, torch.ones(1, 1, device=place.device)).features[0].cpu()
+    def hidden_at(self, points: Float[Tensor, "points 3"]) -> Float[Tensor, "points hidden"]:
+        """What `SemanticField.hidden` gives of places in scene units."""
+        whole = torch.ones(POINTS_AT_ONCE, 1, device=points.device)
+        chunks = points.split(POINTS_AT_ONCE)
+        return torch.cat([self.semantic.hidden(rendering.contract(x)[:, None], whole[: len(x)]) for x in chunks])
 
     @torch.no_grad()
     def heaviest(self, rays: RayBundle) -> tuple[Float[Tensor, "rays samples 3"], Float[Tensor, "rays samples"]]:

@@ -13,18 +13,24 @@ from torch import Tensor
 
 from ovs3d.cli.runs import find_run
 from ovs3d.errors import UserError
+from ovs3d.export.pointcloud import LabelledPoints, fuse
+from ovs3d.export.views import chosen_views, render_views
 from ovs3d.field.backbones import check_backbone
 from ovs3d.model import ExtraOutput, OVS3DModel
 from ovs3d.preflight import latest_checkpoint
 from ovs3d.query.ask import Query, gather_prototypes, to_question
+from ovs3d.query.places import Places
 from ovs3d.query.result import QueryResult
-from ovs3d.query.score import score
-from ovs3d.query.vectors import Prototypes, Question
+from ovs3d.query.score import Question, judge
+from ovs3d.query.vectors import Prototypes
 from ovs3d.safe_yaml import load_config
 from ovs3d.spaces import TextEncoder
 from ovs3d.teachers.text import embed_prompts, text_encoder
 from ovs3d.trainer import OVS3DTrainerConfig
 from ovs3d.views import Photograph, Segmentation, View, photographs, read_views
+
+POINT_VIEWS = 60
+"""Training views that points are made from, at most."""
 
 
 class Scene:
@@ -40,6 +46,7 @@ class Scene:
         self.config, self.model = config, model
         self.classes = config.pipeline.model.classes
         self._looked: tuple[bytes, dict[str, Tensor]] | None = None
+        self._cloud: tuple[int, LabelledPoints] | None = None
 
     @classmethod
     def load(cls, run: str | Path, device: str | torch.device = "cpu", data: Path | None = None) -> "Scene":
@@ -192,9 +199,46 @@ class Scene:
 
     def answer(self, question: Question, camera: Cameras) -> QueryResult:
         """What is seen of it from one camera."""
-        cosines = self.compare(torch.cat([question.vector[None], question.negatives]), camera)
-        scores, mask = score(cosines[..., 0], cosines[..., 1:])
-        return QueryResult(question.name, scores, mask, self._look(camera)["rgb"].clamp(0.0, 1.0).cpu())
+        cosines = self.compare(torch.cat([question.vector[None], question.others]), camera)
+        judged = judge(question, cosines[..., 0], cosines[..., 1:])
+        rgb = self._look(camera)["rgb"].clamp(0.0, 1.0).cpu()
+        return QueryResult(question.name, judged, rgb, lambda: self.find(question))
+
+    def find(self, question: Question) -> Places:
+        """Where in space the answer lies; renders `points` when asked first."""
+        cosines = self.compare_points(torch.cat([question.vector[None], question.others]))
+        judged = judge(question, cosines[:, 0], cosines[:, 1:])
+        names = list(photographs(self.train_outputs))
+        views = tuple(names[index] for index in chosen_views(self.train_outputs, POINT_VIEWS))
+        return Places(question.name, judged, self.points(), views)
+
+    @torch.no_grad()
+    def compare_points(self, vectors: Float[Tensor, "n dim"]) -> Float[Tensor, "points n"]:
+        """Cosines of the scene at its `points` and unit vectors in the space of its features."""
+        semantic = self.model.semantic
+        hidden = self.hidden_at(torch.from_numpy(self.points().points).float())
+        return (semantic.products(hidden, vectors.to(hidden.device)) * semantic.inverse_lengths(hidden)).cpu()
+
+    def points(self, side: int = 160) -> LabelledPoints:
+        """Labelled points on the scene's surfaces, in the coordinates and units of its data; kept for the next call.
+
+        Args:
+            side: longest side in pixels of the training views that they are made from; a larger one gives more points.
+
+        Raises:
+            UserError: the run shows no surface, or has only trained its geometry so far.
+        """
+        if self._cloud is None or self._cloud[0] != side:
+            self._cloud = side, fuse(list(render_views(self, POINT_VIEWS, side)))
+        return self._cloud[1]
+
+    @torch.no_grad()
+    def hidden_at(self, points: Float[Tensor, "points 3"]) -> Float[Tensor, "points hidden"]:
+        """What the field says at places in the data's own coordinates, ready to be compared with words."""
+        self._require_semantics()
+        outputs, model = self.train_outputs, self.model
+        turned = points @ outputs.dataparser_transform[:, :3].T + outputs.dataparser_transform[:, 3]
+        return model.hidden_at((turned * outputs.dataparser_scale).to(model.device))
 
     def photograph(self, name: str) -> Photograph:
         """A photograph of the data, held out or not, by its name in `photographs`."""

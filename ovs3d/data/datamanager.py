@@ -72,7 +72,10 @@ class OVS3DDataManager(VanillaDataManager[OVS3DDataset]):
 
     def setup_train(self) -> None:
         """Opens the teachers' features too when the run trains; other commands read rays alone."""
+        photographs = self.train_dataset
+        self.train_dataset = photographs.as_bytes()  # The host's loader, which keeps them all, takes it from here.
         super().setup_train()
+        self.train_dataset = photographs
         if self.test_mode == "val":
             self.bank = open_teachers(self.config, self.teacher_images("train"), self.device)
 
@@ -104,6 +107,7 @@ class OVS3DDataManager(VanillaDataManager[OVS3DDataset]):
         """A batch of pixel rays, or of table rows once the semantic stage has begun."""
         if self.samples is None:
             rays, batch = super().next_train(step)
+            batch["image"] = batch["image"].float() / 255.0
             if self.distances is not None:
                 batch["distance"] = self.distances.at(batch["indices"])
             return rays, batch

@@ -8,6 +8,7 @@ from PIL import Image
 from rich.progress import track
 
 from ovs3d.evaluation.report import write_json
+from ovs3d.export.boxes import box_record
 from ovs3d.files import whole_file
 from ovs3d.query.ask import Query
 from ovs3d.scene import Scene
@@ -15,9 +16,10 @@ from ovs3d.views import photographs
 
 
 def write_answers(scene: Scene, query: Query, names: Sequence[str], folder: Path) -> str | None:
-    """Writes `query.json`, and for every view `pictures/<name>.png` and `masks/<name>.png`, 0 or 255.
+    """Writes `query.json`, `points.ply`, and for every view `pictures/<name>.png` and `masks/<name>.png`, 0 or 255.
 
-    Masks have the size of the photographs. Pictures and masks of an earlier answer are removed.
+    Points and boxes have the coordinates and units of the data, masks the size of the photographs. Files of an earlier
+    answer are removed.
 
     Args:
         scene: the run.
@@ -26,13 +28,14 @@ def write_answers(scene: Scene, query: Query, names: Sequence[str], folder: Path
         folder: made if missing.
 
     Returns:
-        The view that shows most of it, or None where no view shows any.
+        The photograph that shows most of it, or None where it was not found.
     """
     views = {name: scene.photograph(name) for name in names} or photographs(scene.held_out_outputs)
     question = scene.ask(query)
     for kind in ("pictures", "masks"):
         shutil.rmtree(folder / kind, ignore_errors=True)
-    rows = []
+    (folder / "points.ply").unlink(missing_ok=True)
+    places, rows = scene.find(question), []
     for name, photograph in track(views.items(), description="Looking"):
         result = scene.answer(question, photograph.camera)
         with whole_file(folder / "pictures" / f"{name}.png") as draft:
@@ -43,7 +46,9 @@ def write_answers(scene: Scene, query: Query, names: Sequence[str], folder: Path
             mask.save(draft)
         share = result.mask.float().mean().item()
         rows.append({"view": name, "share": share, "highest_score": float(result.scores.max())})
-    most = max(rows, key=lambda row: row["share"])
-    best = most["view"] if most["share"] > 0.0 else None
-    write_json(folder / "query.json", {"query": question.name, "best_view": best, "views": rows})
-    return best
+    if places.boxes:
+        places.save(folder / "points.ply")
+    boxes = [box_record(box) for box in places.boxes]
+    record = {"query": question.name, "best_view": places.best_view, "centroid": places.centroid, "boxes": boxes}
+    write_json(folder / "query.json", {**record, "views": rows})
+    return places.best_view

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int64
@@ -25,8 +26,8 @@ MIN_PART = 0.05
 class OrientedBox:
     """The box of least volume about a connected part of a class."""
 
-    label: int
-    """Index of the class."""
+    label: int | None
+    """Index of the class; None where what was found has none."""
     centre: Float[np.ndarray, "3"]
     axes: Float[np.ndarray, "3 3"]
     """A rotation, whose columns are the box's axes."""
@@ -38,14 +39,15 @@ class OrientedBox:
 
 def find_boxes(cloud: LabelledPoints, classes: int) -> list[OrientedBox]:
     """The boxes of all classes, by class and then by number of points, the largest first."""
-    return [box for label in range(classes) for box in _boxes_of_class(cloud, label)]
+    labels = range(classes)
+    return [box for label in labels for box in boxes_about(cloud.points[cloud.labels == label], cloud.voxel, label)]
 
 
-def _boxes_of_class(cloud: LabelledPoints, label: int) -> list[OrientedBox]:
-    points = cloud.points[cloud.labels == label]
+def boxes_about(points: Float[np.ndarray, "points 3"], voxel: float, label: int | None = None) -> list[OrientedBox]:
+    """Boxes about the connected parts of points that lie about `voxel` apart, the part of most points first."""
     if len(points) == 0:
         return []
-    part = connected_parts(points, REACH * cloud.voxel)
+    part = connected_parts(points, REACH * voxel)
     sizes = np.bincount(part)
     least = max(MIN_POINTS, MIN_PART * sizes.max())
     return [bounding_box(points[part == index], label) for index in np.argsort(-sizes) if sizes[index] >= least]
@@ -58,7 +60,7 @@ def connected_parts(points: Float[np.ndarray, "points 3"], reach: float) -> Int6
     return connected_components(graph, directed=False)[1].astype(np.int64)
 
 
-def bounding_box(points: Float[np.ndarray, "points 3"], label: int) -> OrientedBox:
+def bounding_box(points: Float[np.ndarray, "points 3"], label: int | None) -> OrientedBox:
     """The box of least volume about at least four points."""
     to_box, lengths = oriented_bounds(points)
     order = np.argsort(-lengths, kind="stable")
@@ -75,15 +77,13 @@ def bounding_box(points: Float[np.ndarray, "points 3"], label: int) -> OrientedB
 
 def write_boxes(path: Path, boxes: Sequence[OrientedBox], classes: Sequence[str]) -> None:
     """Writes the boxes as JSON, under the field `boxes`, with the names of their classes."""
-    rows = [
-        {
-            "class": classes[box.label],
-            "label": box.label,
-            "centre": box.centre,
-            "axes": box.axes,
-            "extent": box.extent,
-            "points": box.points,
-        }
-        for box in boxes
-    ]
+    rows = []
+    for box in boxes:
+        assert box.label is not None
+        rows.append({"class": classes[box.label], "label": box.label, **box_record(box)})
     write_json(path, {"boxes": rows})
+
+
+def box_record(box: OrientedBox) -> dict[str, Any]:
+    """A box without its class, for JSON."""
+    return {"centre": box.centre, "axes": box.axes, "extent": box.extent, "points": box.points}

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int64, Shaped, UInt8
 from plyfile import PlyData, PlyElement
+from scipy.sparse import coo_matrix, csr_matrix
 from scipy.spatial import KDTree
 
 from ovs3d.errors import UserError
@@ -41,6 +42,8 @@ class LabelledPoints:
     another class is the best."""
     voxel: float
     """Side of the voxels that pixels were merged in."""
+    pixels: csr_matrix
+    """[points, views]: how many pixels of each view were merged into each point."""
 
 
 def voxel_size(views: Sequence[RenderedView]) -> float:
@@ -71,7 +74,8 @@ def fuse(views: Sequence[RenderedView]) -> LabelledPoints:
         raise UserError(NO_AGREEMENT)
     cells = _cells(points, voxel)
     _, cell = np.unique(cells, return_inverse=True)
-    kept = _count_different(cell, numbers) >= min(MIN_VIEWS, len(views))
+    pixels_of = coo_matrix((np.ones(len(cell), np.int64), (cell, numbers)), shape=(cell.max() + 1, len(views))).tocsr()
+    kept = pixels_of.getnnz(axis=1) >= min(MIN_VIEWS, len(views))
     label, probability = _vote(cell, labels, confidence)
     size = np.bincount(cell)
     middle, normal, colour = (_sums(cell, column)[kept] for column in (points, normals, rgb))
@@ -82,6 +86,7 @@ def fuse(views: Sequence[RenderedView]) -> LabelledPoints:
         labels=label[kept],
         confidence=(probability / size)[kept].astype(np.float32),
         voxel=voxel,
+        pixels=pixels_of[kept],
     )
     cloud = select(merged, in_company(merged.points, 2.0 * voxel))
     if len(cloud.points) == 0:
@@ -98,6 +103,7 @@ def select(cloud: LabelledPoints, chosen: Bool[np.ndarray, " points"]) -> Labell
         labels=cloud.labels[chosen],
         confidence=cloud.confidence[chosen],
         voxel=cloud.voxel,
+        pixels=cloud.pixels[chosen],
     )
 
 
@@ -139,14 +145,6 @@ def _cells(points: Float[np.ndarray, "points 3"], voxel: float) -> Int64[np.ndar
 
 def _sums(cell: Int64[np.ndarray, " points"], values: Shaped[np.ndarray, "points 3"]) -> Float[np.ndarray, "cells 3"]:
     return np.stack([np.bincount(cell, weights=column) for column in values.T], axis=-1)
-
-
-def _count_different(
-    cell: Int64[np.ndarray, " points"], numbers: Int64[np.ndarray, " points"]
-) -> Int64[np.ndarray, " cells"]:
-    """How many different numbers the points of each cell have."""
-    span = int(numbers.max(initial=0)) + 1
-    return np.bincount(np.unique(cell * span + numbers) // span)
 
 
 def _vote(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,7 +15,9 @@ from ovs3d.data.cameras import resized, smaller_size
 from ovs3d.data.splits import spread_evenly
 from ovs3d.errors import UserError
 from ovs3d.plane_sweep import FARTHEST
-from ovs3d.scene import Scene
+
+if TYPE_CHECKING:
+    from ovs3d.scene import Scene
 
 OPENGL_TO_OPENCV = np.diag([1.0, -1.0, -1.0])
 """Turns the axes right, up, backwards into right, down, forwards."""
@@ -80,7 +83,12 @@ def small_pinholes(cameras: Cameras, side: int) -> Cameras:
     return small
 
 
-def render_views(scene: Scene, count: int, side: int) -> Iterator[RenderedView]:
+def chosen_views(outputs: DataparserOutputs, count: int) -> list[int]:
+    """At most `count` of the views, spread evenly."""
+    return spread_evenly(min(count, len(outputs.cameras)), len(outputs.cameras))
+
+
+def render_views(scene: "Scene", count: int, side: int) -> Iterator[RenderedView]:
     """Renders `count` of the training views, spread evenly, as pinhole views in the data's coordinates.
 
     The confidence is the softmax of the classes' cosines at the temperature that the field was trained with
@@ -99,13 +107,12 @@ def render_views(scene: Scene, count: int, side: int) -> Iterator[RenderedView]:
     outputs = scene.train_outputs
     if min(count, len(outputs.cameras)) * side * side > MAX_PIXELS:
         raise UserError(f"{count} views of {side} pixels are too many pixels; give fewer --views or a smaller --side.")
-    chosen = torch.tensor(spread_evenly(min(count, len(outputs.cameras)), len(outputs.cameras)))
-    cameras = small_pinholes(outputs.cameras[chosen], side)
+    cameras = small_pinholes(outputs.cameras[torch.tensor(chosen_views(outputs, count))], side)
     for index in track(range(len(cameras)), description="Rendering"):
         yield _render(scene, cameras[index : index + 1], outputs)
 
 
-def _render(scene: Scene, camera: Cameras, outputs: DataparserOutputs) -> RenderedView:
+def _render(scene: "Scene", camera: Cameras, outputs: DataparserOutputs) -> RenderedView:
     result = scene.segment(camera)
     assert result.scores is not None
     scale = outputs.dataparser_scale

@@ -12,7 +12,8 @@ from torch import Tensor
 from ovs3d.data.cameras import resized, smaller_size
 from ovs3d.data.splits import spread_evenly
 from ovs3d.errors import UserError
-from ovs3d.query.vectors import Prototypes, Question, ask_vector, ask_words, embed_picture
+from ovs3d.query.score import Question
+from ovs3d.query.vectors import Prototypes, ask_vector, ask_words, embed_picture
 from ovs3d.relevancy import unit
 from ovs3d.spaces import check_same_space
 
@@ -91,9 +92,7 @@ def feature_at_pixel(scene: "Scene", name: str, row: int, column: int) -> Float[
 @torch.no_grad()
 def feature_at_point(scene: "Scene", point: Sequence[float]) -> Float[Tensor, " dim"]:
     """What the scene says at a place in the data's own coordinates."""
-    outputs, model = scene.train_outputs, scene.model
-    place = outputs.dataparser_transform @ torch.tensor([*point, 1.0]) * outputs.dataparser_scale
-    return model.decode(place.to(model.device))
+    return scene.model.semantic.last_layer(scene.hidden_at(torch.tensor([point])))[0].cpu()
 
 
 def gather_prototypes(scene: "Scene") -> Prototypes:

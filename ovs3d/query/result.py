@@ -1,6 +1,7 @@
 """What a scene answers."""
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,8 @@ from PIL import Image
 from torch import Tensor
 
 from ovs3d.evaluation.figures import relevancy_to_rgb, titled_panels
+from ovs3d.query.places import Places
+from ovs3d.query.score import Judgement
 
 OUTSIDE = 0.35
 """Brightness of what was not asked for."""
@@ -22,12 +25,27 @@ class QueryResult:
 
     query: str
     """What was asked, as a title."""
-    scores: Float[Tensor, "h w"]
-    """Share of the query against its nearest negative, in [0, 1]; 0.5 = as near to one as to the other."""
-    mask: Bool[Tensor, "h w"]
-    """Pixels that are more like the query than like every negative."""
+    judged: Judgement
+    """Of all pixels."""
     rgb: Float[Tensor, "h w 3"]
     """Rendered colour in [0, 1]."""
+    find: Callable[[], Places]
+    """Looks for it in space; `places` keeps the answer."""
+
+    @property
+    def scores(self) -> Float[Tensor, "h w"]:
+        """Share of the query against its nearest negative, in [0, 1]; 0.5 = as near to one as to the other."""
+        return self.judged.scores
+
+    @property
+    def confidence(self) -> Float[Tensor, "h w"] | None:
+        """Probability that the query is true of what is seen; None where nothing is calibrated."""
+        return self.judged.confidence
+
+    @property
+    def mask(self) -> Bool[Tensor, "h w"]:
+        """Pixels where the query is likelier than not, or without a calibration nearer than every negative."""
+        return self.judged.mask
 
     @property
     def found(self) -> bool:
@@ -35,12 +53,18 @@ class QueryResult:
         return bool(self.mask.any())
 
     @cached_property
+    def places(self) -> Places:
+        """Where it is in space, whatever the camera shows; takes some seconds when a scene is asked first."""
+        return self.find()
+
+    @cached_property
     def picture(self) -> UInt8[np.ndarray, "picture_h picture_w 3"]:
-        """Colour, what was found in it, and the scores (blue 0, red 1), side by side."""
+        """Colour, what was found in it, and confidence or score (blue 0, red 1), side by side."""
         rgb, mask = self.rgb.numpy(), self.mask.numpy()[..., None]
         found = np.where(mask, rgb, OUTSIDE * rgb)
         panels = [("colour", to_bytes(rgb)), (self.query, to_bytes(found))]
-        panels.append(("score", relevancy_to_rgb(self.scores.numpy(), 0.0, 1.0)))
+        shown = ("score", self.scores) if self.confidence is None else ("confidence", self.confidence)
+        panels.append((shown[0], relevancy_to_rgb(shown[1].numpy(), 0.0, 1.0)))
         return titled_panels(panels, panel_width=max(240, rgb.shape[1]), font_size=17)
 
     def save(self, path: Path) -> None:

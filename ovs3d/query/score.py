@@ -1,32 +1,57 @@
 """Where a query is the best answer, and what it stands against."""
 
+from dataclasses import dataclass
+
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from ovs3d.query.calibration import Calibration, gather_evidence
 from ovs3d.relevancy import against_negatives, relevancy
 
 OTHER_NAME = 0.95
 """Words whose embeddings are at least so near to the query are other names of it, and no negatives."""
 
 
-def score(
-    similarity: Float[Tensor, "*n"], to_negatives: Float[Tensor, "*n negatives"]
-) -> tuple[Float[Tensor, "*n"], Bool[Tensor, "*n"]]:
-    """`against_negatives`, and where a feature is more like the query than like every negative.
+@dataclass(frozen=True)
+class Question:
+    """A unit vector, and unit vectors of what else could be said, all in the space of the scene's features."""
 
-    Args:
-        similarity: cosines of features and query, in [-1, 1].
-        to_negatives: cosines of the same features and the negatives, at least one.
-    """
-    scores = against_negatives(similarity[..., None], to_negatives)[..., 0]
-    return scores, scores > 0.5
+    name: str
+    vector: Float[Tensor, " dim"]
+    others: Float[Tensor, "others dim"]
+    negatives: Bool[Tensor, " others"]
+    """Which of the others it is not, at least one."""
+    calibration: Calibration | None = None
+    """Of words in the scene's space, where there is one."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """How well features fit a question."""
+
+    scores: Float[Tensor, "*n"]
+    """`against_negatives`: 0.5 = as near to the query as to a negative."""
+    confidence: Float[Tensor, "*n"] | None
+    """Probability that the query is true of what is seen; None where nothing is calibrated."""
+    mask: Bool[Tensor, "*n"]
+    """Where it is likelier than not, or without a calibration nearer than every negative."""
+
+
+def judge(question: Question, similarity: Float[Tensor, "*n"], to_others: Float[Tensor, "*n others"]) -> Judgement:
+    """Judges features by their cosines with the question's vector and its others."""
+    scores = against_negatives(similarity[..., None], to_others[..., question.negatives])[..., 0]
+    if question.calibration is None:
+        return Judgement(scores, None, scores > 0.5)
+    between = relevancy(question.vector[None], question.others)[0]
+    confidence = question.calibration(gather_evidence(similarity, to_others, between))
+    return Judgement(scores, confidence, confidence > 0.5)
 
 
 def rivals(query: Float[Tensor, " dim"], words: Float[Tensor, "words dim"]) -> Bool[Tensor, " words"]:
     """Which words may stand against a query in words: all but the nearest one, and those that are other names of it.
 
     The nearest is left out because words that say less ("a bottle", and the class is "plain cyan bottle") would lose to
-    it everywhere. What is looked for but is not there is therefore found where its nearest class is, if anywhere.
+    it everywhere. Without a calibration, what is not there is therefore found where its nearest class is, if anywhere.
     """
     similarity = relevancy(words, query[None])[:, 0]
     others = similarity < OTHER_NAME

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -10,19 +11,14 @@ from torch import Tensor
 
 from ovs3d.data.images import read_rgb
 from ovs3d.errors import UserError
-from ovs3d.query.score import rivals
+from ovs3d.query.calibration import load_calibration
+from ovs3d.query.score import Question, rivals
 from ovs3d.relevancy import relevancy, unit
 from ovs3d.spaces import ImageTextEncoder, TextEncoder
 from ovs3d.teachers.text import embed_prompts
 
-
-@dataclass(frozen=True)
-class Question:
-    """A unit vector, and unit vectors of what it is not, all in the space of the scene's features."""
-
-    name: str
-    vector: Float[Tensor, " dim"]
-    negatives: Float[Tensor, "negatives dim"]
+PICTURE_PARTS = (1, 2, 3)
+"""Sides of the windows that a picture is seen through, as parts of its shorter side."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +53,14 @@ def ask_words(
         UserError: no negative is left.
     """
     vector = embed_prompts(encoder, [(text,)])[0]
-    if negatives is not None:
-        others = embed_prompts(encoder, [(word,) for word in negatives]) if len(negatives) > 0 else classes[:0]
+    if negatives is None:
+        others, stands = classes, rivals(vector, classes)
     else:
-        others = classes[rivals(vector, classes)]
-    if len(others) == 0:
+        others = embed_prompts(encoder, [(word,) for word in negatives]) if len(negatives) > 0 else classes[:0]
+        stands = torch.ones(len(others), dtype=torch.bool)
+    if not stands.any():
         raise UserError(f"Nothing is left to tell '{text}' from: name negatives, such as --negatives wall floor.")
-    return Question(text, vector, others)
+    return Question(text, vector, others, stands, load_calibration(encoder.space))
 
 
 def ask_vector(name: str, vector: Float[Tensor, " dim"], prototypes: Prototypes) -> Question:
@@ -81,19 +78,29 @@ def ask_vector(name: str, vector: Float[Tensor, " dim"], prototypes: Prototypes)
         raise UserError("A query by example needs a run of at least two classes that its views show; train with more.")
     others = torch.ones(len(seen), dtype=torch.bool)
     others[relevancy(seen, vector[None])[:, 0].argmax()] = False
-    return Question(name, vector, seen[others])
+    return Question(name, vector, seen, others)
 
 
 def embed_picture(encoder: TextEncoder, picture: Path) -> Float[Tensor, " dim"]:
-    """The vector of a photograph of what is asked: of its middle square, as CLIP sees pictures.
+    """The vector of a photograph of what is asked: the mean over its middle square and windows about its middle.
+
+    A scene's features come from windows that are often smaller than a thing; the whole picture alone is unlike them.
 
     Raises:
         UserError: it cannot be read, or the scene's space has no image encoder.
     """
     if not isinstance(encoder, ImageTextEncoder):
         raise UserError(f"The space {encoder.space} has no image encoder at hand, so that {picture} cannot be asked.")
-    pixels = read_rgb(picture, upright=True)
-    side = min(pixels.shape[:2])
-    top, left = ((length - side) // 2 for length in pixels.shape[:2])
-    square = torch.from_numpy(pixels[top : top + side, left : left + side]).permute(2, 0, 1).float() / 255.0
-    return encoder.encode_image(square[None])[0].cpu()
+    pixels = torch.from_numpy(read_rgb(picture, upright=True)).permute(2, 0, 1).float() / 255.0
+    means = [unit(encoder.encode_image(windows_about_middle(pixels, parts))).mean(dim=0) for parts in PICTURE_PARTS]
+    return unit(torch.stack(means).mean(dim=0)).cpu()
+
+
+def windows_about_middle(image: Float[Tensor, "3 h w"], parts: int) -> Float[Tensor, "windows 3 side side"]:
+    """Squares whose side is the picture's shorter one divided by `parts`: the middle one, and eight about it."""
+    height, width = image.shape[1:]
+    side = max(1, min(height, width) // parts)
+    shifts = (0,) if parts == 1 else (-side // 3, 0, side // 3)
+    top, left = (height - side) // 2, (width - side) // 2
+    corners = product((top + shift for shift in shifts), [left + shift for shift in shifts])
+    return torch.stack([image[:, y : y + side, x : x + side] for y, x in corners])

@@ -65,6 +65,9 @@ def test_first_stage_yields_pixels_without_labels(folders) -> None:
     assert manager.get_train_rays_per_batch() == 64
     item = manager.train_dataset[0]
     assert "labels" not in item
+    view, row, column = batch["indices"][0].tolist()
+    assert torch.equal(batch["image"][0], manager.train_dataset[view]["image"][row, column])
+    assert next(manager.iter_train_image_dataloader)["image"].dtype == torch.uint8, "all photographs are held as bytes"
     assert "labels" in manager.eval_dataset[0]
 
 

@@ -1,12 +1,14 @@
 """Questions to the trained run of boxes: words, clicks, points and vectors, and the command."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from plyfile import PlyData
 from torch import Tensor
 
 from ovs3d.cli.main import main
@@ -17,6 +19,12 @@ from tests.end_to_end.box_scene import BOXES, CLASSES, DIM, SPACE
 
 def iou(mask: Tensor, truth: Tensor) -> float:
     return (mask & truth).sum().item() / max(1, (mask | truth).sum().item())
+
+
+def inside(points: np.ndarray, low: Sequence[float], high: Sequence[float]) -> np.ndarray:
+    """Which points lie in a box, or a tenth of its least side outside of it."""
+    margin = 0.1 * (np.array(high) - np.array(low)).min()
+    return ((points > np.array(low) - margin) & (points < np.array(high) + margin)).all(axis=-1)
 
 
 def truth(scene: Scene, name: str) -> tuple[str, Tensor]:
@@ -50,7 +58,18 @@ def test_every_kind_of_query_finds_the_box(scene: Scene, name: str) -> None:
 
 def test_what_is_not_there_is_not_found(scene: Scene) -> None:
     camera = scene.held_out_outputs.cameras[0:1]
-    assert not scene.query("door", camera, negatives=CLASSES).found
+    answer = scene.query("door", camera, negatives=CLASSES)
+    assert not answer.found
+    assert answer.places.boxes == [] and answer.places.centroid is None and answer.places.best_view is None
+
+
+def test_places_are_those_of_the_data(scene: Scene) -> None:
+    """The scene's own coordinates differ from the data's by a turn, a shift and a scale."""
+    for name in CLASSES[1:]:
+        places = scene.query(name, scene.held_out_outputs.cameras[0:1]).places
+        low, high = BOXES[CLASSES.index(name) - 1]
+        assert len(places.found.points) > 50 and inside(places.found.points, low, high).mean() > 0.9
+        assert places.centroid is not None and inside(places.centroid[None], low, high).all()
 
 
 def test_question_that_does_not_fit_is_named(scene: Scene) -> None:
@@ -75,10 +94,17 @@ def test_command_writes_pictures_masks_and_numbers(run: Path, scene: Scene, tmp_
     assert iou(mask, where) > 0.7
     shares = {row["view"]: row["share"] for row in answer["views"]}
     assert shares[view] == pytest.approx(mask.float().mean().item())
-    assert shares[answer["best_view"]] == max(shares.values())
+    low, high = BOXES[CLASSES.index(name) - 1]
+    assert inside(np.array(answer["centroid"])[None], low, high).all() and len(answer["boxes"]) == 1
+    vertices = PlyData.read(tmp_path / "points.ply")["vertex"]
+    found = np.stack([vertices[axis] for axis in "xyz"], axis=-1)
+    assert len(found) > 50 and inside(found, low, high).mean() > 0.9
+    assert scene.query(name, scene.photograph(answer["best_view"]).camera).found
     assert (tmp_path / "pictures" / f"{view}.png").exists()
     assert main(["query", str(run), CLASSES[2], "--views", view, "--out", str(tmp_path)]) == 0
     assert [path.name for path in (tmp_path / "masks").iterdir()] == [f"{view}.png"], "the first answer is gone"
+    assert main(["query", str(run), "door", "--negatives", *CLASSES, "--views", view, "--out", str(tmp_path)]) == 0
+    assert not (tmp_path / "points.ply").exists(), "nothing is found now"
 
 
 def test_command_looks_where_it_is_told(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

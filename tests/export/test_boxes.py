@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 from scipy.spatial.transform import Rotation
 
 from ovs3d.export.boxes import bounding_box, connected_parts, find_boxes, write_boxes
@@ -28,6 +29,7 @@ def cloud(points: np.ndarray, labels: np.ndarray) -> LabelledPoints:
         labels=labels,
         confidence=np.ones(len(points), np.float32),
         voxel=STEP,
+        pixels=csr_matrix((len(points), 1), dtype=np.int64),
     )
 
 

@@ -68,6 +68,17 @@ def test_what_one_view_alone_sees_is_left_out() -> None:
     assert np.abs(np.linalg.norm(cloud.points, axis=-1) - 1.0).max() < 0.1 * cloud.voxel
 
 
+def test_points_know_the_pixels_that_they_were_merged_from() -> None:
+    views = sphere_views()
+    cloud = fuse(views)
+    assert cloud.pixels.shape == (len(cloud.points), len(views))
+    assert cloud.pixels.getnnz(axis=1).min() >= 2
+    places = np.stack([view.position for view in views])
+    above = cloud.points[:, 2] > 0.9
+    shows_most = int(np.argmax(cloud.pixels[above].sum(axis=0)))
+    assert places[shows_most, 2] == places[:, 2].max(), "the top is best seen from above"
+
+
 def test_lonely_points_are_found() -> None:
     grid = np.stack(np.meshgrid(np.arange(6.0), np.arange(6.0), [0.0]), axis=-1).reshape(-1, 3)
     company = in_company(np.concatenate([grid, [[2.5, 2.5, 9.0], [2.5, 2.6, 9.0]]]), 2.1)

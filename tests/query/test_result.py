@@ -8,14 +8,20 @@ import torch
 from PIL import Image
 
 from ovs3d.evaluation.figures import MARGIN, TITLE_HEIGHT
+from ovs3d.query.places import Places
 from ovs3d.query.result import OUTSIDE, QueryResult
+from ovs3d.query.score import Judgement
+
+
+def no_places() -> Places:
+    raise AssertionError("a picture needs no places")
 
 
 def test_picture_darkens_what_was_not_found(tmp_path: Path) -> None:
     mask = torch.zeros(180, 240, dtype=torch.bool)
     mask[:, 120:] = True
     scores = mask.float()
-    result = QueryResult("a mug", scores, mask, torch.full((180, 240, 3), 0.8))
+    result = QueryResult("a mug", Judgement(scores, None, mask), torch.full((180, 240, 3), 0.8), no_places)
     assert result.found
     row = TITLE_HEIGHT + 90
     left = [MARGIN + panel * (240 + MARGIN) for panel in range(3)]
@@ -32,5 +38,5 @@ def test_picture_darkens_what_was_not_found(tmp_path: Path) -> None:
 
 def test_empty_answer_is_not_found() -> None:
     nothing = torch.zeros(2, 2)
-    result = QueryResult("a mug", nothing, nothing.bool(), torch.ones(2, 2, 3))
+    result = QueryResult("a mug", Judgement(nothing, None, nothing.bool()), torch.ones(2, 2, 3), no_places)
     assert not result.found and result.picture.shape[2] == 3

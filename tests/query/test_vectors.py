@@ -10,7 +10,7 @@ from PIL import Image
 
 from ovs3d.errors import UserError
 from ovs3d.query.ask import Query
-from ovs3d.query.vectors import Prototypes, ask_vector, ask_words, embed_picture
+from ovs3d.query.vectors import Prototypes, ask_vector, ask_words, embed_picture, windows_about_middle
 from ovs3d.relevancy import unit
 from tests.teachers.fakes import FakeClip
 
@@ -29,12 +29,14 @@ class Axes:
 def test_classes_but_the_nearest_are_the_negatives() -> None:
     question = ask_words("xxy", Axes(), CLASSES, None)
     torch.testing.assert_close(question.vector, torch.tensor([0.0, 2.0, 1.0, 0.0]) / 5**0.5)
-    assert torch.equal(question.negatives, CLASSES[[0, 2, 3]]) and question.name == "xxy"
+    assert torch.equal(question.others, CLASSES) and question.negatives.tolist() == [True, False, True, True]
+    assert question.name == "xxy" and question.calibration is None
 
 
 def test_negatives_may_be_named() -> None:
     question = ask_words("x", Axes(), CLASSES, ["xy", "z"])
-    torch.testing.assert_close(question.negatives, unit(torch.tensor([[0.0, 1.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]])))
+    assert question.negatives.all()
+    torch.testing.assert_close(question.others, unit(torch.tensor([[0.0, 1.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]])))
 
 
 @pytest.mark.parametrize(("classes", "negatives"), [(CLASSES, []), (CLASSES[:1], None)])
@@ -46,7 +48,9 @@ def test_without_any_negative_the_mend_is_named(classes: torch.Tensor, negatives
 def test_examples_stand_against_the_classes_that_the_scene_shows() -> None:
     prototypes = Prototypes(CLASSES, torch.tensor([True, True, False, True]))
     question = ask_vector("this", torch.tensor([0.0, 3.0, 1.0, 0.0]), prototypes)
-    assert torch.equal(question.negatives, CLASSES[[0, 3]]) and question.vector.norm() == pytest.approx(1.0)
+    assert torch.equal(
+        question.others[question.negatives], CLASSES[[0, 3]]
+    ) and question.vector.norm() == pytest.approx(1.0)
     with pytest.raises(UserError, match="at least two classes"):
         ask_vector("this", CLASSES[1], Prototypes(CLASSES, torch.tensor([False, True, False, False])))
 
@@ -56,14 +60,27 @@ def test_picture_is_seen_by_the_image_encoder(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (20, 30, 3), np.uint8)
     Image.fromarray(pixels).save(path)
     encoder = FakeClip()
-    square = torch.from_numpy(pixels[:, 5:25] / np.float32(255.0)).permute(2, 0, 1)
-    expected = encoder.encode_image(square[None])[0]
-    torch.testing.assert_close(embed_picture(encoder, path), expected)
+    image = torch.from_numpy(pixels / np.float32(255.0)).permute(2, 0, 1)
+    whole = unit(encoder.encode_image(image[None, :, :, 5:25]))[0]
+    means = [unit(encoder.encode_image(windows_about_middle(image, parts))).mean(dim=0) for parts in (2, 3)]
+    torch.testing.assert_close(embed_picture(encoder, path), unit(torch.stack([whole, *means]).mean(dim=0)))
     with pytest.raises(UserError, match="has no image encoder"):
         embed_picture(Axes(), path)
     path.write_text("no picture")
     with pytest.raises(UserError, match=r"mug\.png cannot be read as an image"):
         embed_picture(encoder, path)
+
+
+@pytest.mark.parametrize("size", [(20, 30), (31, 19), (1, 1), (2, 5)])
+@pytest.mark.parametrize("parts", [1, 2, 3])
+def test_windows_lie_about_the_middle(size: tuple[int, int], parts: int) -> None:
+    height, width = size
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    image = torch.stack([rows, columns, rows]).float()
+    windows = windows_about_middle(image, parts)
+    assert windows.shape == (1 if parts == 1 else 9, 3, *[max(1, min(size) // parts)] * 2)
+    middles = windows.mean(dim=(0, 2, 3))
+    assert abs(middles[0] - (height - 1) / 2) <= 1.0 and abs(middles[1] - (width - 1) / 2) <= 1.0
 
 
 def test_transparent_and_turned_pictures_are_seen_as_they_are_meant(tmp_path: Path) -> None:

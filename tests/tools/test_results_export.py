@@ -9,7 +9,8 @@ from plyfile import PlyData, PlyElement
 from scipy.spatial.transform import Rotation
 
 from ovs3d.data.layouts import read_scene
-from tools.results_export import Truth, exact_view, mesh_error, points_miou
+from tools.results.truth import Truth, exact_view
+from tools.results_export import mesh_error, points_miou
 
 ROOM = Path(__file__).parents[2] / "data" / "room"
 
