@@ -23,7 +23,7 @@ SHORTEST = 0.05
 class Calibration:
     """A network of tanh layers from the evidence to the logit of a probability."""
 
-    layers: tuple[tuple[Float[Tensor, "out in"], Float[Tensor, " out"]], ...]
+    layers: tuple[tuple[Float[Tensor, "_ _"], Float[Tensor, " _"]], ...]
     """Weights and biases; the last layer has one output."""
 
     def __call__(self, evidence: Float[Tensor, "*n 4"]) -> Float[Tensor, "*n"]:

@@ -100,7 +100,7 @@ def windows_about_middle(image: Float[Tensor, "3 h w"], parts: int) -> Float[Ten
     """Squares whose side is the picture's shorter one divided by `parts`: the middle one, and eight about it."""
     height, width = image.shape[1:]
     side = max(1, min(height, width) // parts)
-    shifts = (0,) if parts == 1 else (-side // 3, 0, side // 3)
+    shifts = (0,) if parts == 1 else (-(side // 3), 0, side // 3)
     top, left = (height - side) // 2, (width - side) // 2
     corners = product((top + shift for shift in shifts), [left + shift for shift in shifts])
     return torch.stack([image[:, y : y + side, x : x + side] for y, x in corners])
