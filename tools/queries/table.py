@@ -16,6 +16,8 @@ from tools.queries.measure import CLICK, FIELD, MAX_OVER_SCALES, PICTURE, TEACHE
 
 BINS = 15
 FOUND_IOU = 0.25
+UNSURE = 0.05
+"""Confidences at least so far from 0 and 1 are told alone: nearly all others are sure, and rightly so."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,11 @@ class QueryTable:
         yield from self.view_rows()
         error = [calibration_error(*pooled([scene])) for scene in self.scenes]
         yield self.row("expected calibration error of the confidence", error, 0.05, "", higher=False)
+        confidence, truth = pooled(self.scenes)
+        unsure = (confidence > UNSURE) & (confidence < 1.0 - UNSURE)
+        error = [calibration_error(confidence[unsure], truth[unsure])]
+        yield self.row(f"  of which between {UNSURE} and {1.0 - UNSURE}", error, None, "", higher=False)
+        yield self.row("  share of such confidences", [100.0 * float(unsure.mean())], None, "%")
 
     def view_rows(self) -> Iterator[ResultRow]:
         """IoU of masks in held-out views, beside those of the 2D teacher."""
