@@ -1,14 +1,17 @@
 """`ovs3d query RUN "a mug"`: where something is, in pictures, masks and numbers."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
+from ovs3d.cli.command import Command, Report
+
 
 @dataclass
-class QueryCommand:
+class QueryCommand(Command):
     """Look for something in a run, for example: ovs3d query RUN "a mug" --negatives "a cup" table."""
 
     run_path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
@@ -32,7 +35,7 @@ class QueryCommand:
     data: Path | None = None
     """Where the photographs lie now, if they have moved."""
 
-    def run(self) -> int:
+    def run(self) -> Report:
         """Asks every view and writes query.json, and a picture and a mask of each."""
         from nerfstudio.utils.rich_utils import CONSOLE
 
@@ -48,4 +51,6 @@ class QueryCommand:
         best = write_answers(scene, asked, self.views, out)
         CONSOLE.print("Nothing found." if best is None else f"Best seen in {best}.")
         CONSOLE.print(f"Answer: {out / 'query.json'}")
-        return 0
+        answer = json.loads((out / "query.json").read_text(encoding="utf-8"))
+        written = {"answer": out / "query.json", "pictures": out / "pictures", "masks": out / "masks"}
+        return Report({**answer, "written": written})
