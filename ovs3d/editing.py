@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32
 from rich.progress import track
-from scipy.ndimage import distance_transform_edt, gaussian_filter
+from scipy.ndimage import binary_dilation, distance_transform_edt, gaussian_filter, label, sum_labels
 from torch import Tensor
 
 from ovs3d.data.cameras import resized, smaller_size
@@ -40,6 +40,9 @@ MARGIN = 8
 """Cells around what was found in which places are decided; beyond, nothing of it lies."""
 LEAST = 1e-3
 """Weight of votes in a neighbourhood below which it has not been seen."""
+MIN_PIECE = 0.05
+"""A connected piece with fewer cells than this part of the largest is a mistake."""
+TOUCHING = np.ones((3, 3, 3), dtype=bool)
 EMPTY = 0.5
 """Opacity of a ray below which it shows nothing."""
 
@@ -74,42 +77,42 @@ def keeper(scene: "Scene", keep: Sequence[str], without: Sequence[str]) -> Keeps
     """
     if isinstance(keep, str) or isinstance(without, str) or not (keep or without):
         raise UserError(f"Name what to keep or to leave out as lists of words, not as {keep!r} and {without!r}.")
-    kept = find_part(scene, keep) if keep else None
-    left_out = find_part(scene, without) if without else None
+    parts = find_parts(scene, [*keep, *without])
+    kept, left_out = parts[: len(keep)], parts[len(keep) :]
     before = scene.model.keeps
 
     def keeps(points: Float[Tensor, "*n 3"]) -> Bool[Tensor, "*n"]:
         stays = torch.ones_like(points[..., 0], dtype=torch.bool) if before is None else before(points)
-        if kept is not None:
-            stays &= kept.contains(points)
-        if left_out is not None:
-            stays &= ~left_out.contains(points)
+        if kept:
+            stays &= torch.stack([part.contains(points) for part in kept]).any(dim=0)
+        for part in left_out:
+            stays &= ~part.contains(points)
         return stays
 
     return keeps
 
 
 @torch.no_grad()
-def find_part(scene: "Scene", words: Sequence[str]) -> Part:
-    """Where the things are that some words name, each as in `Scene.query`.
+def find_parts(scene: "Scene", words: Sequence[str]) -> list[Part]:
+    """Where the things are that each of some words names, as in `Scene.query`.
 
     Raises:
         UserError: one of the words finds nothing.
     """
     questions = [scene.ask(Query(word)) for word in words]
-    seen = torch.zeros(CELLS**3)
-    found, of_word = torch.zeros_like(seen), torch.zeros(len(words))
+    seen, found = torch.zeros(CELLS**3), torch.zeros(len(words), CELLS**3)
     for points, weights, masks in votes(scene, questions):
         place = ((points + 1.0) * 0.5 * (CELLS - 1)).round().long().clamp(0, CELLS - 1)
         cell = ((place[..., 2] * CELLS + place[..., 1]) * CELLS + place[..., 0]).flatten()
         seen.index_add_(0, cell, weights.flatten())
-        found.index_add_(0, cell, (weights * masks.any(dim=0)[:, None]).flatten())
-        of_word += (masks * weights.sum(dim=-1)).sum(dim=-1)
-    for word, weight in zip(words, of_word.tolist(), strict=True):
-        if weight == 0.0:
+        for of_word, mask in zip(found, masks, strict=True):
+            of_word.index_add_(0, cell, (weights * mask[:, None]).flatten())
+    sides, parts = (CELLS, CELLS, CELLS), []
+    for word, of_word in zip(words, found, strict=True):
+        if not (of_word > 0.5 * seen).any():
             raise UserError(f"Nothing is found of '{word}'; look with ovs3d query, or ask with other words.")
-    sides = (CELLS, CELLS, CELLS)
-    return part_of(seen.view(sides).numpy(), found.view(sides).numpy()).to(scene.model.device)
+        parts.append(part_of(seen.view(sides).numpy(), of_word.view(sides).numpy()).to(scene.model.device))
+    return parts
 
 
 def votes(
@@ -137,21 +140,31 @@ def part_of(seen: Float32[np.ndarray, "z y x"], found: Float32[np.ndarray, "z y 
 
     Args:
         seen: weight of all votes in each cell of contracted space.
-        found: weight of those for it.
+        found: weight of those for it; most are in at least one cell.
     """
-    most = found > 0.5 * seen
-    hits = np.stack(np.nonzero(most if most.any() else found))
+    hits = np.stack(np.nonzero(found > 0.5 * seen))
     low = np.maximum(hits.min(axis=1) - MARGIN, 0)
     high = np.minimum(hits.max(axis=1) + MARGIN + 1, CELLS)
     box = tuple(slice(first, last) for first, last in zip(low, high, strict=True))
-    seen, found = seen[box], found[box]
+    seen, found = seen[box], without_specks(seen[box], found[box])
     trust = 1.0 / (seen + 1.0)  # Cells that many rays reach count no more than others.
     all_votes = gaussian_filter(seen * trust, SPREAD)
     share = gaussian_filter(found * trust, SPREAD) / np.maximum(all_votes, 1e-12)
-    nearest = distance_transform_edt(all_votes < LEAST, return_distances=False, return_indices=True)
-    share = share[tuple(nearest)] if (all_votes >= LEAST).any() else share
+    unseen = all_votes < min(LEAST, float(all_votes.max()))
+    nearest = distance_transform_edt(unseen, return_distances=False, return_indices=True)
     corners = [torch.from_numpy(2.0 * edge[::-1].copy() / (CELLS - 1) - 1.0).float() for edge in (low, high - 1)]
-    return Part(torch.from_numpy(share.astype(np.float32)), *corners)
+    return Part(torch.from_numpy(share[tuple(nearest)].astype(np.float32)), *corners)
+
+
+def without_specks(
+    seen: Float32[np.ndarray, "z y x"], found: Float32[np.ndarray, "z y x"]
+) -> Float32[np.ndarray, "z y x"]:
+    """The votes for something but for those in connected pieces that are small beside the largest."""
+    most = found > 0.5 * seen
+    pieces, count = label(binary_dilation(most, TOUCHING), TOUCHING)
+    sizes = sum_labels(most, pieces, np.arange(1, count + 1))
+    large = np.concatenate([[True], sizes >= MIN_PIECE * sizes.max()])
+    return np.where(large[pieces], found, np.float32(0.0))
 
 
 def clear_empty(outputs: dict[str, Tensor]) -> None:

@@ -60,13 +60,14 @@ def test_axes_are_not_mixed_up() -> None:
     assert part.contains(node(x, y, z)).item() and not part.contains(node(z, y, x)).item()
 
 
-def test_a_single_stray_vote_is_outvoted() -> None:
+def test_stray_votes_and_small_pieces_are_outvoted() -> None:
     seen, found = empty(), empty()
     seen[100, 60:160, 60:160] = 1.0
-    found[100, 60:80, 60:80] = 1.0
-    found[100, 120, 120] = 1.0
+    found[100, 60:80, 60:80] = found[100, 120, 120] = found[100, 140:144, 140:144] = found[100, 60:68, 140:148] = 1.0
     part = part_of(seen, found)
-    assert part.contains(node(70, 70, 100)).item() and not part.contains(node(120, 120, 100)).item()
+    belongs = {place: part.contains(node(*place)).item() for place in ((70, 70, 100), (144, 64, 100))}
+    assert all(belongs.values()), "a thing, and another not much smaller"
+    assert not part.contains(node(120, 120, 100)).item() and not part.contains(node(142, 142, 100)).item()
 
 
 def test_shape_of_the_points_is_kept(shell: Part) -> None:

@@ -36,8 +36,8 @@ def test_box_left_out_is_gone_and_the_rest_stays(scene: Scene, views: list[View]
         assert box.sum() > 20
         change = (after.rgb - before.rgb).abs().amax(dim=-1)
         assert (change[box] > 0.1).float().mean() > 0.9, "its pixels change"
-        far = ~around(box, 3)
-        assert (change[far] < 0.02).float().mean() > 0.99, "others do not"
+        far = ~around(box, 4)
+        assert (change[far] < 0.02).float().mean() > 0.97 and change[far].mean() < 0.01, "others do not"
         assert (after.labels == BOX).float().mean() < 0.1 * (before.labels == BOX).float().mean()
         assert (after.depth[box] > before.depth[box]).float().mean() > 0.9, "what stood behind it is seen"
         red = after.rgb[..., 0] - after.rgb[..., 1]
@@ -63,7 +63,8 @@ def test_words_are_those_of_queries(scene: Scene, views: list[View]) -> None:
     several = scene.edited(without=[NAME.upper(), "blue box"]).segment(camera, with_scores=False)
     one_by_one = scene.edited(without=[NAME]).edited(without=["blue box"]).segment(camera, with_scores=False)
     assert (several.labels == one_by_one.labels).float().mean() > 0.97
-    assert set(several.labels.unique().tolist()) <= {-1, 0, CLASSES.index("green box")}
+    gone = (several.labels == BOX) | (several.labels == CLASSES.index("blue box"))
+    assert gone.float().mean() < 0.01 and (several.labels == CLASSES.index("green box")).sum() > 20
     both = scene.edited(keep=[NAME, "blue box"], without=["blue box"]).segment(camera, with_scores=False)
     assert (both.labels == scene.edited(keep=[NAME]).segment(camera).labels).float().mean() > 0.97
     with pytest.raises(UserError, match=r"'door'"):

@@ -90,6 +90,7 @@ def test_paths_by_name(tmp_path: Path) -> None:
 
 def test_held_out_photographs_of_several_sizes_are_refused() -> None:
     held_out = make_cameras(3)
+    held_out.width = held_out.width.clone()  # It is one number for all.
     held_out.width[1] = 30
     with pytest.raises(UserError, match="several sizes"):
         paths_of(held_out, "held-out")
