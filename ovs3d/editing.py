@@ -8,7 +8,7 @@ than rays, and samples just off a surface would stay behind as a halo.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -151,7 +151,7 @@ def part_of(seen: Float32[np.ndarray, "z y x"], found: Float32[np.ndarray, "z y 
     all_votes = gaussian_filter(seen * trust, SPREAD)
     share = gaussian_filter(found * trust, SPREAD) / np.maximum(all_votes, 1e-12)
     unseen = all_votes < min(LEAST, float(all_votes.max()))
-    nearest = distance_transform_edt(unseen, return_distances=False, return_indices=True)
+    nearest: Any = distance_transform_edt(unseen, return_distances=False, return_indices=True)
     corners = [torch.from_numpy(2.0 * edge[::-1].copy() / (CELLS - 1) - 1.0).float() for edge in (low, high - 1)]
     return Part(torch.from_numpy(share[tuple(nearest)].astype(np.float32)), *corners)
 
@@ -161,8 +161,9 @@ def without_specks(
 ) -> Float32[np.ndarray, "z y x"]:
     """The votes for something but for those in connected pieces that are small beside the largest."""
     most = found > 0.5 * seen
-    pieces, count = label(binary_dilation(most, TOUCHING), TOUCHING)
-    sizes = sum_labels(most, pieces, np.arange(1, count + 1))
+    numbered: Any = label(binary_dilation(most, TOUCHING), TOUCHING)
+    pieces, count = numbered
+    sizes: Any = sum_labels(most, pieces, np.arange(1, count + 1))
     large = np.concatenate([[True], sizes >= MIN_PIECE * sizes.max()])
     return np.where(large[pieces], found, np.float32(0.0))
 

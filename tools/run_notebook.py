@@ -34,8 +34,10 @@ def execute(notebook: Path, parameters: dict[str, str]) -> nbformat.NotebookNode
 
 
 def shrink(content: nbformat.NotebookNode) -> None:
-    """Makes every picture a small JPEG."""
+    """Makes every picture a small JPEG, and drops progress bars."""
     for cell in content.cells:
+        if "outputs" in cell:
+            cell.outputs = [output for output in cell.outputs if output.output_type != "display_data"]
         for output in cell.get("outputs", []):
             data = output.get("data", {})
             if "image/png" in data:

@@ -9,7 +9,7 @@ import torch
 from nerfstudio.cameras.cameras import Cameras
 
 from ovs3d.errors import UserError
-from ovs3d.export.frames import OVERLAY_ALPHA, DepthColours, Paint, check_show, depth_limits, painter, write_video
+from ovs3d.export.frames import OVERLAY_ALPHA, DepthColours, Paint, Show, check_show, depth_limits, painter, write_video
 from ovs3d.export.video import VideoWriter, read_frames
 from ovs3d.palette import class_colours
 from ovs3d.scene import Segmentation
@@ -44,7 +44,7 @@ def cameras(*depths: float) -> Cameras:
     return Cameras(poses, fx=torch.tensor(depths)[:, None], fy=1.0, cx=1.0, cy=1.0, width=WIDTH, height=HEIGHT)
 
 
-def paint_of(scene: FakeScene, show: str = "side-by-side") -> Paint:
+def paint_of(scene: FakeScene, show: Show = "side-by-side") -> Paint:
     return getattr(painter, "__wrapped__", painter)(cast(Any, scene), show)  # The fake is not what is annotated.
 
 
