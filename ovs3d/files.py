@@ -1,7 +1,9 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and their JSON."""
 
+import json
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,3 +22,24 @@ def whole_file(path: Path) -> Iterator[Path]:
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def json_text(content: Mapping[str, object]) -> str:
+    """JSON of what may hold numpy and torch scalars (numbers there), their arrays (lists) and paths (strings).
+
+    Numbers that are not finite become null.
+    """
+    return json.dumps(_plain(content), indent=2, allow_nan=False, ensure_ascii=False)
+
+
+def _plain(value: object) -> object:
+    """`value` in the types of JSON."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple, set)):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())  # pyright: ignore[reportAttributeAccessIssue]
+    return str(value) if isinstance(value, Path) else value

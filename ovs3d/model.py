@@ -1,9 +1,10 @@
 """The model as the host sees it: a radiance field, and after its stage a semantic field on frozen geometry."""
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
 from nerfstudio.models.base_model import Model
@@ -21,6 +22,8 @@ from ovs3d.palette import class_colours
 
 ExtraOutput = Literal["class_scores", "hidden"]
 POINTS_AT_ONCE = 16384
+Keeps = Callable[[Float[Tensor, "*n 3"]], Bool[Tensor, "*n"]]
+"""World-space points -> where density stays."""
 
 
 class OVS3DModel(Model):
@@ -58,6 +61,7 @@ class OVS3DModel(Model):
         self.relevancy_range: Tensor | None = None  # [2, views, scales, classes], known only while training.
         self.step = 0
         self.extra_outputs: tuple[ExtraOutput, ...] = ()  # Of views; the host could not show them.
+        self.keeps: Keeps | None = None  # Of an edited scene.
         self.confusion = ConfusionMatrix(config.classes)
         self.paper_score = PaperScore(config.classes)
 
@@ -117,7 +121,7 @@ class OVS3DModel(Model):
             unit = (unit + (torch.rand(count, 1, device=self.device) - 0.5) / config.proposal_samples).clamp(0.0, 1.0)
         edges = (low + (high - low) * unit).contiguous()
         points, deltas = self.place(rays, edges)
-        weights = rendering.render_weights(self.proposal(points), deltas)
+        weights = rendering.render_weights(self.kept(self.proposal(points), points), deltas)
         jitter = torch.rand(count, 1, device=self.device) if self.training else None
         sharpness = min(1.0, 0.1 + self.step / 500)  # Flat at first, so that no region starves before it is known.
         return rendering.sample_pdf(edges, weights.detach() ** sharpness, config.field_samples, jitter), edges, weights
@@ -131,6 +135,10 @@ class OVS3DModel(Model):
         points = rays.origins[:, None] + rays.directions[:, None] * middles[..., None]
         return points, distances[:, 1:] - distances[:, :-1]
 
+    def kept(self, density: Float[Tensor, "*n"], points: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n"]:
+        """Density of `points`, 0 where an edited scene keeps nothing."""
+        return density if self.keeps is None else density * self.keeps(points)
+
     def get_outputs(self, ray_bundle: RayBundle) -> dict[str, Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Renders rays; in stage 2 of training, the semantics of cached samples that the bundle carries."""
         if "points" in ray_bundle.metadata:
@@ -139,7 +147,7 @@ class OVS3DModel(Model):
         edges, proposal_edges, proposal_weights = self.sample(ray_bundle)
         points, deltas = self.place(ray_bundle, edges)
         density, features = self.radiance.density_and_features(points)
-        weights = rendering.render_weights(density, deltas)
+        weights = rendering.render_weights(self.kept(density, points), deltas)
         accumulation = weights.sum(dim=-1, keepdim=True)
         shown, kept = rendering.heaviest_samples(weights, self.config.coloured_samples)
         near = pick(points, kept)
@@ -197,7 +205,7 @@ class OVS3DModel(Model):
         """Contracted points and weights of the heaviest samples of rays, for the sample table."""
         edges, _, _ = self.sample(rays)
         points, deltas = self.place(rays, edges)
-        weights = rendering.render_weights(self.radiance.density(points), deltas)
+        weights = rendering.render_weights(self.kept(self.radiance.density(points), points), deltas)
         kept, indices = rendering.heaviest_samples(weights, self.config.kept_samples)
         return rendering.contract(pick(points, indices)), kept
 

@@ -1,6 +1,7 @@
 """A trained run, opened for use: no training state, no teacher, CPU or CUDA."""
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 
@@ -12,11 +13,14 @@ from nerfstudio.data.scene_box import SceneBox
 from torch import Tensor
 
 from ovs3d.cli.runs import find_run
+from ovs3d.data.classes import parse_classes
+from ovs3d.editing import clear_empty, keeper
 from ovs3d.errors import UserError
 from ovs3d.export.pointcloud import LabelledPoints, fuse
 from ovs3d.export.views import chosen_views, render_views
 from ovs3d.field.backbones import check_backbone
 from ovs3d.model import ExtraOutput, OVS3DModel
+from ovs3d.palette import class_colours
 from ovs3d.preflight import latest_checkpoint
 from ovs3d.query.ask import Query, gather_prototypes, to_question
 from ovs3d.query.places import Places
@@ -47,6 +51,7 @@ class Scene:
         self.classes = config.pipeline.model.classes
         self._looked: tuple[bytes, dict[str, Tensor]] | None = None
         self._cloud: tuple[int, LabelledPoints] | None = None
+        self._whole = self  # What an edited scene was made from.
 
     @classmethod
     def load(cls, run: str | Path, device: str | torch.device = "cpu", data: Path | None = None) -> "Scene":
@@ -155,8 +160,9 @@ class Scene:
 
     @torch.no_grad()
     def features(self, camera: Cameras) -> Float[Tensor, "h w dim"]:
-        """Features as seen from one camera, not normalised, in the space of the run's encoder."""
-        return self.model.semantic.last_layer(self._look(camera)["hidden"]).cpu()
+        """Features as seen from one camera, not normalised, in the space of the run's encoder; 0 where nothing is."""
+        looked = self._look(camera)
+        return (self.model.semantic.last_layer(looked["hidden"]) * (looked["inverse_lengths"] > 0.0)).cpu()
 
     def query(
         self,
@@ -255,7 +261,52 @@ class Scene:
     @cached_property
     def prototypes(self) -> Prototypes:
         """What the classes look like in this scene, gathered when an example is asked for first."""
-        return gather_prototypes(self)
+        return gather_prototypes(self._whole)
+
+    def edited(self, keep: Sequence[str] = (), without: Sequence[str] = ()) -> "Scene":
+        """This scene with some things alone, or without some things, from every camera.
+
+        Words are understood as in `query`, and what each of them finds counts. Where nothing is left colour is grey,
+        depth infinite and the label -1. What stood behind a thing is as the training views saw it; what none of them
+        saw, such as the floor below it, is a hole or anything.
+
+        Args:
+            keep: words for all that stays; by default everything.
+            without: words for what goes.
+
+        Raises:
+            UserError: no word is given, or one finds nothing.
+        """
+        self._require_semantics()
+        keeps = keeper(self, keep, without)
+        other = self._copy()
+        other.model.keeps = keeps
+        return other
+
+    def with_classes(self, words: Sequence[str]) -> "Scene":
+        """This scene segmented into other words, "name" or "name: prompt | prompt", without any training.
+
+        Raises:
+            UserError: there are fewer than two words, or one is not known or given twice.
+        """
+        self._require_semantics()
+        entries = [(f"class {number}", word) for number, word in enumerate(words, start=1)]
+        classes = parse_classes(entries, "The list of classes", 2)
+        text = embed_prompts(self.text_encoder, [prompts for _, prompts in classes])
+        other = self._copy()
+        other.classes = tuple(name for name, _ in classes)
+        other._whole = other if self._whole is self else self._whole.with_classes(words)
+        vars(other).pop("prototypes", None)
+        other.model.text = text.to(self.model.device)
+        other.model.colours = torch.from_numpy(class_colours(len(classes)) / 255.0).float().to(self.model.device)
+        return other
+
+    def _copy(self) -> "Scene":
+        """A scene of its own that shares everything that is trained or read."""
+        other = copy(self)
+        other.model, other._looked, other._cloud = copy(self.model), None, None
+        other.model._buffers = dict(self.model._buffers)
+        return other
 
     def _look(self, camera: Cameras) -> dict[str, Tensor]:
         """A view ready to be compared; that of the last call is kept."""
@@ -275,9 +326,12 @@ class Scene:
         self._require_semantics()
         self.model.extra_outputs = extra_outputs
         try:
-            return self.model.get_outputs_for_camera(camera.to(self.model.device))
+            outputs = self.model.get_outputs_for_camera(camera.to(self.model.device))
         finally:
             self.model.extra_outputs = ()
+        if self.model.keeps is not None:
+            clear_empty(outputs)
+        return outputs
 
 
 def fingerprint(camera: Cameras) -> bytes:

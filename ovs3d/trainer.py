@@ -44,7 +44,7 @@ class OVS3DTrainerConfig(TrainerConfig):
             self.prepare()
         except UserError as error:
             sys.stderr.write(f"{error}\n")
-            raise SystemExit(2) from None
+            raise SystemExit(2) from error
         super().set_timestamp()
 
     def setup(self, **kwargs: Any) -> Any:

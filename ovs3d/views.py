@@ -22,13 +22,13 @@ class Segmentation:
     """What the field shows from one camera."""
 
     labels: Int[Tensor, "h w"]
-    """Index of the best class."""
+    """Index of the best class; -1 where an edited scene shows nothing."""
     scores: Float[Tensor, "h w classes"] | None
     """Relevancy of every class, a cosine in [-1, 1]; None where it was not asked for."""
     rgb: Float[Tensor, "h w 3"]
     """Rendered colour in [0, 1]."""
     depth: Float[Tensor, "h w"]
-    """Distance along the ray, in scene units."""
+    """Distance along the ray, in scene units; infinite where an edited scene shows nothing."""
     classes: tuple[str, ...]
 
 

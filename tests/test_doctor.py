@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from ovs3d import doctor
-from ovs3d.cli.doctor import Doctor
+from ovs3d.cli.main import main
+
+TINY = ["doctor", "--encoder", "tiny-clip", "--dino", "tiny-dino"]
 
 
 @pytest.fixture(autouse=True)
@@ -22,16 +24,17 @@ def found(name: str, encoder: str = "tiny-clip", dino: str = "tiny-dino") -> doc
 
 
 def test_ten_lines_and_what_the_demo_needs_is_here(capsys: pytest.CaptureFixture[str]) -> None:
-    assert Doctor(encoder="tiny-clip", dino="tiny-dino").run() == 0
+    assert main(TINY) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 10 and all(line.startswith(("ok ", "no ")) for line in lines)
     assert any("bundled encoders" in line and line.startswith("ok") for line in lines)
 
 
 def test_json_says_the_same(capsys: pytest.CaptureFixture[str]) -> None:
-    Doctor(encoder="tiny-clip", dino="tiny-dino", json=True).run()
-    findings = json.loads(capsys.readouterr().out)
-    assert {"name", "works", "found", "mend", "needed"} == set(findings[0]) and len(findings) == 10
+    assert main([*TINY, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    findings = report["findings"]
+    assert report["ready"] and {"name", "works", "found", "mend", "needed"} == set(findings[0]) and len(findings) == 10
 
 
 def test_weights_that_are_missing_are_not_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,8 +60,10 @@ def test_misspelt_encoder_is_named() -> None:
 
 def test_missing_program_for_videos_fails(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(doctor, "ensure_ffmpeg", lambda: None)
-    assert Doctor(encoder="tiny-clip", dino="tiny-dino").run() == 1
+    assert main(TINY) == 1
     assert "imageio-ffmpeg" in capsys.readouterr().out
+    assert main([*TINY, "--json"]) == 1
+    assert not json.loads(capsys.readouterr().out)["ready"]
 
 
 def test_missing_system_library_of_open3d_is_mended(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,14 +1,16 @@
 """`ovs3d bench`: public benchmarks, beside the published numbers."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
+from ovs3d.cli.command import Command, Report
+
 
 @dataclass
-class Bench:
+class Bench(Command):
     """Train every scene of a benchmark that has not been trained yet, and measure all of them."""
 
     dataset: Annotated[Literal["3d-ovs", "lerf-ovs"], tyro.conf.Positional]
@@ -29,7 +31,7 @@ class Bench:
     flags: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[-- FLAGS]")] = ()
     """Flags of ns-train for every scene, for example: -- --encoder tiny-clip --dino tiny-dino."""
 
-    def run(self) -> int:
+    def run(self) -> Report:
         """Trains and measures, prints a table and writes its rows."""
         from nerfstudio.utils.rich_utils import CONSOLE
 
@@ -46,8 +48,10 @@ class Bench:
         else:
             measured, published, scenes = bench_lerf_ovs(plan), PUBLISHED_LERF_OVS, LERF_MEAN
         out = self.output_dir / f"{self.dataset}-{self.protocol}-{self.method}-{self.seed}.json"
-        write_results(out, result_rows(measured, scenes, self.seed, plan.command))
+        rows = result_rows(measured, scenes, self.seed, plan.command)
+        write_results(out, rows)
         title = f"{self.dataset}: {self.method}, {plan.split}; percent"
         CONSOLE.print(comparison(title, measured, published, scenes))
         CONSOLE.print(f"Rows: {out}", markup=False)
-        return 0
+        written = {"rows": out, "table": out.with_suffix(".md")}
+        return Report({"rows": [asdict(row) for row in rows], "written": written})

@@ -6,9 +6,11 @@ from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
+from ovs3d.cli.command import Command, Report
+
 
 @dataclass
-class Demo:
+class Demo(Command):
     """Train on the bundled scene, evaluate on held-out views and render a video, without network or GPU."""
 
     data: Path = Path("data/room")
@@ -20,7 +22,7 @@ class Demo:
     frames: int = 48
     """Frames of the video."""
 
-    def run(self) -> int:
+    def run(self) -> Report:
         """Runs the whole chain and writes summary.json."""
         from nerfstudio.scripts.train import main as train
         from nerfstudio.utils.rich_utils import CONSOLE
@@ -29,8 +31,9 @@ class Demo:
         from ovs3d.config import ovs3d_tiny_method
         from ovs3d.evaluation import protocols
         from ovs3d.evaluation.report import write_json
-        from ovs3d.export.frames import write_video
-        from ovs3d.export.paths import smooth_path
+        from ovs3d.export.frames import painter, write_video
+        from ovs3d.export.paths import camera_path
+        from ovs3d.export.video import VideoWriter
         from ovs3d.scene import Scene
         from ovs3d.trainer import OVS3DTrainerConfig
 
@@ -48,7 +51,7 @@ class Demo:
         if results["segmentation"] is not None:
             results["baseline_2d"] = protocols.baseline_2d(scene)
         video = out / "segmentation.mp4"
-        write_video(scene, smooth_path(scene.train_outputs.cameras, self.frames), video, fps=12)
+        write_video(painter(scene), camera_path(scene, "orbit", self.frames), VideoWriter(video, fps=12))
         summary = summarise(results)
         summary["seconds"] = time.monotonic() - began
         peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # So Linux counts.
@@ -57,7 +60,8 @@ class Demo:
         CONSOLE.print(table(results))
         CONSOLE.print(f"{summary['seconds']:.0f} s, {summary['peak_memory_gb']:.1f} GB at most")
         CONSOLE.print(f"Run:     {config.get_base_dir()}\nVideo:   {video}\nFigures: {out / 'figures'}")
-        return 0
+        written = {"video": video, "figures": out / "figures", "summary": out / "summary.json"}
+        return Report({**summary, "run": config.get_base_dir(), "written": written})
 
 
 def summarise(results: dict) -> dict[str, float | None]:

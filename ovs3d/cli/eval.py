@@ -6,9 +6,11 @@ from typing import Annotated, Any
 
 import tyro
 
+from ovs3d.cli.command import Command, Report
+
 
 @dataclass
-class Eval:
+class Eval(Command):
     """Measure a run on its held-out views, for example: ovs3d eval outputs/room/ovs3d-tiny/2026-01-01_120000."""
 
     run_path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
@@ -24,7 +26,7 @@ class Eval:
     data: Path | None = None
     """Where the photographs lie now, if they have moved."""
 
-    def run(self) -> int:
+    def run(self) -> Report:
         """Evaluates, prints a table and writes JSON."""
         from nerfstudio.utils.rich_utils import CONSOLE
 
@@ -42,7 +44,8 @@ class Eval:
         write_json(out / "eval.json", results)
         CONSOLE.print(table(results))
         CONSOLE.print(f"Numbers: {out / 'eval.json'}")
-        return 0
+        written = {"numbers": out / "eval.json", "figures": out / "figures", "masks": self.masks}
+        return Report({**results, "written": written})
 
 
 def table(results: dict[str, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""`ovs3d export RUN`: masks, labelled points, meshes and boxes for other programs."""
+"""`ovs3d export RUN`: masks, labelled points, features, meshes and boxes for other programs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,15 +6,18 @@ from typing import Annotated, Literal
 
 import tyro
 
+from ovs3d.cli.command import Command, Report
+
 
 @dataclass
-class Export:
+class Export(Command):
     """Write the segmentation for other programs, for example: ovs3d export RUN --what points boxes."""
 
     run_path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """Run folder or its config.yml."""
-    what: tuple[Literal["masks", "points", "mesh", "boxes"], ...] = ("masks", "points", "mesh", "boxes")
-    """masks: indexed PNG and COCO JSON; points: PLY with labels; mesh: PLY and GLB, one node a class; boxes: JSON.
+    what: tuple[Literal["masks", "points", "mesh", "boxes", "features"], ...] = ("masks", "points", "mesh", "boxes")
+    """masks: indexed PNG and COCO JSON; points: PLY with labels; mesh: PLY and GLB, one node a class; boxes: JSON;
+    features: NPZ with a vector for each point, in the space of the run's encoder.
     Points, meshes and boxes have the coordinates and units of the data (before nerfstudio's applied_transform)."""
     out: Path | None = None
     """Folder to write to; by default RUN/export."""
@@ -29,7 +32,7 @@ class Export:
     data: Path | None = None
     """Where the photographs lie now, if they have moved."""
 
-    def run(self) -> int:
+    def run(self) -> Report:
         """Renders the views once and writes what was asked for."""
         from nerfstudio.utils.rich_utils import CONSOLE
 
@@ -41,17 +44,19 @@ class Export:
         from ovs3d.scene import Scene
 
         if len(self.what) == 0:
-            raise UserError("--what names nothing to export; give masks, points, mesh or boxes, or several of them.")
+            raise UserError("--what names nothing to export; give masks, points, features, mesh or boxes, or several.")
         config_path = find_run(self.run_path)
         if "mesh" in self.what:
             import_open3d()  # Its absence is told before minutes of rendering.
         scene = Scene.load(config_path, self.device, self.data)
         out = self.out or config_path.parent / "export"
+        written = [out / "classes.json"]
         if "masks" in self.what:
             outputs = scene.held_out_outputs if self.split == "held-out" else scene.train_outputs
             write_masks(scene, outputs, out / "masks" / self.split)
+            written.append(out / "masks" / self.split)
         if set(self.what) - {"masks"}:
-            write_shapes(scene, self.what, out, self.views, self.side)
+            written += write_shapes(scene, self.what, out, self.views, self.side)
         write_classes(out / "classes.json", scene.classes)
         CONSOLE.print(f"Exported {', '.join(self.what)}: {out}")
-        return 0
+        return Report({"classes": scene.classes, "written": written})

@@ -6,9 +6,11 @@ from typing import Annotated
 
 import tyro
 
+from ovs3d.cli.command import Command, Report
+
 
 @dataclass
-class Extract:
+class Extract(Command):
     """Compute features before training, for example: ovs3d extract data/room --encoder tiny-clip --dino tiny-dino."""
 
     data: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")]
@@ -24,7 +26,7 @@ class Extract:
     device: str = "cpu"
     """cpu or cuda."""
 
-    def run(self) -> int:
+    def run(self) -> Report:
         """Extracts what the cache lacks of the training views."""
         from nerfstudio.utils.rich_utils import CONSOLE
 
@@ -34,9 +36,11 @@ class Extract:
         from ovs3d.teachers.cache import default_cache_root, extract_features
 
         images = training_images(OVS3DDataParserConfig(data=self.data))
+        extracted = {}
         root = self.cache or default_cache_root()
         for name in self.teachers:
             teacher = build_teacher(name, self.encoder, self.dino, self.device)
             store = extract_features(teacher, images, root, progress=True)
+            extracted[name] = {"views": len(store), "bytes_per_view": store.view(0).nbytes}
             CONSOLE.print(f"{name}: {len(store)} views, {store.view(0).nbytes / 1e6:.2f} MB each")
-        return 0
+        return Report({"teachers": extracted, "cache": root})

@@ -1,8 +1,7 @@
 """Finds and runs a subcommand of `ovs3d`.
 
 Only the module of the subcommand that was asked for is imported, so that the list of subcommands and the answer to a
-misspelt one come at once. A subcommand is a dataclass, whose fields tyro turns into flags, with a method
-`run() -> int | None`.
+misspelt one come at once. A subcommand is a `Command`, a dataclass whose fields tyro turns into flags.
 """
 
 import difflib
@@ -10,9 +9,13 @@ import importlib
 import logging
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 
 from ovs3d import __version__
+from ovs3d.cli.command import EXIT_INTERRUPTED, EXIT_USER_ERROR, Command, report_as_json, wants_json
 from ovs3d.errors import UserError
+from ovs3d.files import whole_file
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "demo": ("ovs3d.cli.demo:Demo", "Train, evaluate and render the bundled scene, without network or GPU."),
@@ -20,7 +23,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "extract": ("ovs3d.cli.extract:Extract", "Compute the teachers' features of a scene, resuming where it stopped."),
     "eval": ("ovs3d.cli.eval:Eval", "Measure mIoU and PSNR of a run on its held-out views."),
     "query": ("ovs3d.cli.query:QueryCommand", "Look for something: by words, a picture, a click or a point."),
-    "render": ("ovs3d.cli.render:Render", "Write the segmentation of a run as a video and as masks."),
+    "render": (
+        "ovs3d.cli.render:Render",
+        "Write a video of a run: its classes, a query, parts kept or left out.",
+    ),
     "export": ("ovs3d.cli.export:Export", "Write masks, labelled points, meshes and boxes for other programs."),
     "reclass": ("ovs3d.cli.reclass:Reclass", "Give a run other classes: trains its semantics alone anew."),
     "bench": ("ovs3d.cli.bench:Bench", "Train and measure the scenes of a public benchmark beside published numbers."),
@@ -28,8 +34,12 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 }
 """Name -> (module:Class, one line of help), in the order of the help."""
 
-EXIT_USER_ERROR = 2
-EXIT_INTERRUPTED = 130
+COMPLETION_FLAG, SHELLS = "--tyro-write-completion", ("bash", "zsh")
+FILES_WHERE_NOTHING_FITS = (
+    ('if [[ "$completions" == "__TYRO', 'if [[ -z "$completions" || "$completions" == "__TYRO'),
+    ("\ncomplete -F", "\ncomplete -o default -F"),
+)
+"""Changes of tyro's scripts: they complete files after flags, but not arguments without one, such as RUN."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,8 +51,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments[0] == "--version":
         sys.stdout.write(f"ovs3d {__version__}\n")
         return 0
+    if wants_json(arguments):
+        return report_as_json(lambda: _parse(arguments[0], arguments[1:]))
     try:
-        return _run(arguments[0], arguments[1:])
+        if arguments[0] == COMPLETION_FLAG:
+            return _write_completion(arguments[1:])
+        return _parse(arguments[0], arguments[1:]).run().status
     except UserError as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_USER_ERROR
@@ -51,16 +65,35 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_INTERRUPTED
 
 
-def _run(name: str, arguments: Sequence[str]) -> int:
+def _parse(name: str, arguments: Sequence[str]) -> Command:
     if name not in COMMANDS:
         raise UserError(_unknown(name))
     _log_to_stderr()
     import tyro
 
-    target, _ = COMMANDS[name]
-    module_name, _, class_name = target.partition(":")
-    command = getattr(importlib.import_module(module_name), class_name)
-    return tyro.cli(command, prog=f"ovs3d {name}", args=arguments).run() or 0
+    return tyro.cli(_load(name), prog=f"ovs3d {name}", args=arguments)
+
+
+def _load(name: str) -> type[Command]:
+    module_name, _, class_name = COMMANDS[name][0].partition(":")
+    return getattr(importlib.import_module(module_name), class_name)
+
+
+def _write_completion(arguments: Sequence[str]) -> int:
+    """Writes the script with which a shell completes commands, flags and files, without importing anything of ours."""
+    if len(arguments) != 2 or arguments[0] not in SHELLS:
+        raise UserError(f"Completion is written by: ovs3d {COMPLETION_FLAG} {'|'.join(SHELLS)} FILE.")
+    from tyro.extras import subcommand_cli_from_dict
+
+    commands, script = {name: _load(name) for name in COMMANDS}, Path(arguments[1])
+    with whole_file(script) as draft:
+        with suppress(SystemExit):  # So the parser ends when the script is written.
+            subcommand_cli_from_dict(commands, prog="ovs3d", args=[COMPLETION_FLAG, arguments[0], str(draft)])
+        text = draft.read_text()
+        for old, new in FILES_WHERE_NOTHING_FITS:
+            text = text.replace(old, new)
+        draft.write_text(text)
+    return 0
 
 
 def _overview() -> str:
@@ -77,6 +110,7 @@ def _overview() -> str:
             *lines,
             "",
             "`ovs3d COMMAND --help` lists the flags of one command; `ovs3d --version` prints the version.",
+            "With `--json` a command prints one JSON document on stdout and everything else on stderr.",
             "",
         ]
     )

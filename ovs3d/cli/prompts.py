@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from ovs3d.cli.command import Command, Report
+
 
 @dataclass
-class Prompts:
+class Prompts(Command):
     """Show what the teacher sees, for example: ovs3d prompts --data data/room --encoder tiny-clip."""
 
     data: Path
@@ -25,7 +27,7 @@ class Prompts:
     device: str = "cpu"
     """cpu or cuda."""
 
-    def run(self) -> int:
+    def run(self) -> Report:
         """Writes the figure and prints what the teacher mixes up."""
         from nerfstudio.utils.rich_utils import CONSOLE
         from PIL import Image
@@ -57,7 +59,8 @@ class Prompts:
         ]
         with whole_file(self.out) as draft:
             Image.fromarray(prompts_figure(views, names, store.meta.levels)).save(draft)
-        for warning in warnings(views, names):
+        found = list(warnings(views, names))
+        for warning in found:
             CONSOLE.print(warning, markup=False)
         CONSOLE.print(f"Figure: {self.out}", markup=False)
-        return 0
+        return Report({"warnings": found, "written": {"figure": self.out}})

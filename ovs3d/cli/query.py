@@ -1,14 +1,17 @@
 """`ovs3d query RUN "a mug"`: where something is, in pictures, masks and numbers."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
+from ovs3d.cli.command import Command, Report
+
 
 @dataclass
-class QueryCommand:
+class QueryCommand(Command):
     """Look for something in a run, for example: ovs3d query RUN "a mug" --negatives "a cup" table."""
 
     run_path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
@@ -22,7 +25,7 @@ class QueryCommand:
     point: Annotated[tuple[float, float, float] | None, tyro.conf.arg(metavar="X Y Z")] = None
     """What to look for, as a place in the data's own coordinates (before nerfstudio's applied_transform)."""
     negatives: tuple[str, ...] = ()
-    """Words that it is not; by default the classes of the run but for the nearest one."""
+    """Words that it is not; by default the classes of the run."""
     views: tuple[str, ...] = ()
     """Photographs to look at, named without their suffixes; by default all held-out ones."""
     out: Path | None = None
@@ -32,8 +35,8 @@ class QueryCommand:
     data: Path | None = None
     """Where the photographs lie now, if they have moved."""
 
-    def run(self) -> int:
-        """Asks every view and writes query.json, and a picture and a mask of each."""
+    def run(self) -> Report:
+        """Asks the scene and every view, and writes query.json, points.ply, and a picture and a mask of each view."""
         from nerfstudio.utils.rich_utils import CONSOLE
 
         from ovs3d.cli.runs import find_run
@@ -48,4 +51,7 @@ class QueryCommand:
         best = write_answers(scene, asked, self.views, out)
         CONSOLE.print("Nothing found." if best is None else f"Best seen in {best}.")
         CONSOLE.print(f"Answer: {out / 'query.json'}")
-        return 0
+        answer = json.loads((out / "query.json").read_text(encoding="utf-8"))
+        points = {"points": out / "points.ply"} if best is not None else {}
+        written = {"answer": out / "query.json", **points, "pictures": out / "pictures", "masks": out / "masks"}
+        return Report({**answer, "written": written})

@@ -6,9 +6,11 @@ from typing import Annotated
 
 import tyro
 
+from ovs3d.cli.command import Command, Report
+
 
 @dataclass
-class Reclass:
+class Reclass(Command):
     """Give a run other classes, for example: ovs3d reclass RUN --classes "red cone" "blue ball" floor."""
 
     run_path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
@@ -20,7 +22,7 @@ class Reclass:
     timestamp: str | None = None
     """Name of the new run's folder; by default the time."""
 
-    def run(self) -> int:
+    def run(self) -> Report:
         """Trains the semantic stage alone, on the stored geometry and the cached features."""
         from nerfstudio.scripts.train import main
         from nerfstudio.utils.rich_utils import CONSOLE
@@ -36,4 +38,4 @@ class Reclass:
             config.output_dir = self.output_dir
         main(config)
         CONSOLE.print(f"Run: {config.get_base_dir()}")
-        return 0
+        return Report({"run": config.get_base_dir()})

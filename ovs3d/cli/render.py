@@ -1,26 +1,38 @@
-"""`ovs3d render RUN`: the segmentation as a video."""
+"""`ovs3d render RUN`: a run as a video."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
+from ovs3d.cli.command import Command, Report
+
 
 @dataclass
-class Render:
-    """Write a video of photo-like colour, segmentation and depth, for example: ovs3d render RUN --out video.mp4."""
+class Render(Command):
+    """Write a video of colour, segmentation and depth, for example: ovs3d render RUN --without "a mug" "a spoon"."""
 
     run_path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """Run folder or its config.yml."""
     out: Path | None = None
-    """The MP4 to write; by default RUN/segmentation.mp4, or RUN/query.mp4."""
+    """The MP4 to write; by default RUN/segmentation.mp4, or another name that tells what it shows."""
+    show: Literal["side-by-side", "overlay", "relevancy", "pca", "depth"] = "side-by-side"
+    """side-by-side: colour, segmentation (or what is found of the query) and depth (or its score);
+    overlay: the second of these alone; relevancy: the score of the query; pca: features as colours; depth."""
     query: str | None = None
     """Words to show in the place of the classes: where they are, and their score."""
-    path: Path | None = None
-    """Camera path file of nerfstudio's viewer; by default a closed path through the training cameras."""
+    classes: tuple[str, ...] = ()
+    """Segment into these words in the place of the run's, without training: "name" or "name: prompt | prompt"."""
+    keep: tuple[str, ...] = ()
+    """Words for things to show alone."""
+    without: tuple[str, ...] = ()
+    """Words for things to leave out."""
+    path: Annotated[str, tyro.conf.arg(metavar="orbit|held-out|FILE")] = "orbit"
+    """orbit: a closed path through the training cameras; held-out: the held-out cameras in their order;
+    or a camera path file of nerfstudio's viewer."""
     frames: int = 120
-    """Frames of the default path."""
+    """Frames of the orbit."""
     fps: int = 24
     """Frames per second."""
     device: str = "cpu"
@@ -28,27 +40,34 @@ class Render:
     data: Path | None = None
     """Where the photographs lie now, if they have moved."""
 
-    def run(self) -> int:
+    def run(self) -> Report:
         """Renders the frames and writes them."""
         from nerfstudio.utils.rich_utils import CONSOLE
 
         from ovs3d.cli.runs import find_run
-        from ovs3d.export.frames import write_query_video, write_video
-        from ovs3d.export.paths import path_from_file, smooth_path
+        from ovs3d.export.frames import check_show, painter, write_video
+        from ovs3d.export.paths import camera_path
+        from ovs3d.export.video import VideoWriter
         from ovs3d.query.ask import Query
         from ovs3d.scene import Scene
 
+        check_show(self.show, self.query is not None, len(self.classes) > 0)
         config_path = find_run(self.run_path)
         scene = Scene.load(config_path, self.device, self.data)
-        if self.path is not None:
-            cameras = path_from_file(self.path)
-        else:
-            cameras = smooth_path(scene.train_outputs.cameras, self.frames)
-        if self.query is None:
-            out = self.out or config_path.parent / "segmentation.mp4"
-            write_video(scene, cameras, out, self.fps)
-        else:
-            out = self.out or config_path.parent / "query.mp4"
-            write_query_video(scene, Query(self.query), cameras, out, self.fps)
-        CONSOLE.print(f"Video: {out}")
-        return 0
+        cameras = camera_path(scene, self.path, self.frames)
+        out = self.out or config_path.parent / self._name
+        video = VideoWriter(out, self.fps)
+        if self.classes:
+            scene = scene.with_classes(self.classes)
+        if self.keep or self.without:
+            scene = scene.edited(self.keep, self.without)
+        query = None if self.query is None else Query(self.query)
+        write_video(painter(scene, self.show, query), cameras, video)
+        CONSOLE.print(f"Video: {out}", markup=False)
+        return Report({"frames": len(cameras), "fps": self.fps, "classes": scene.classes, "written": {"video": out}})
+
+    @property
+    def _name(self) -> str:
+        shown = "segmentation" if self.query is None else "query"
+        edited = "edited-" if self.keep or self.without else ""
+        return f"{edited}{shown if self.show == 'side-by-side' else self.show}.mp4"

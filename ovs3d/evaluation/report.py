@@ -1,7 +1,5 @@
 """JSON files that name the machine, the versions and the commit that they were made with."""
 
-import json
-import math
 import os
 import platform
 import subprocess
@@ -11,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from ovs3d.files import whole_file
+from ovs3d.files import json_text, whole_file
 
 
 def header() -> dict:
@@ -31,22 +29,9 @@ def write_json(path: Path, content: Mapping[str, object]) -> None:
 
     Numbers that are not finite become null; numpy and torch scalars become numbers, arrays become lists.
     """
-    text = json.dumps(_plain({"header": header(), **content}), indent=2, allow_nan=False, ensure_ascii=False)
+    text = json_text({"header": header(), **content})
     with whole_file(path) as draft:
         draft.write_text(text + "\n", encoding="utf-8")
-
-
-def _plain(value: object) -> object:
-    """`value` in the types of JSON."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple, set)):
-        return [_plain(entry) for entry in value]
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else None
-    if hasattr(value, "tolist"):
-        return _plain(value.tolist())  # pyright: ignore[reportAttributeAccessIssue]
-    return str(value) if isinstance(value, Path) else value
 
 
 def _version(package: str) -> str | None:

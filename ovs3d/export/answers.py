@@ -45,7 +45,9 @@ def write_answers(scene: Scene, query: Query, names: Sequence[str], folder: Path
         with whole_file(folder / "masks" / f"{name}.png") as draft:
             mask.save(draft)
         share = result.mask.float().mean().item()
-        rows.append({"view": name, "share": share, "highest_score": float(result.scores.max())})
+        sure = None if result.confidence is None else float(result.confidence.max())
+        scores = {"highest_score": float(result.scores.max()), "highest_confidence": sure}
+        rows.append({"view": name, "share": share, **scores})
     if places.boxes:
         places.save(folder / "points.ply")
     boxes = [box_record(box) for box in places.boxes]

@@ -1,6 +1,7 @@
-"""Frames of a segmentation video: colour, overlay and depth side by side over the legend."""
+"""Frames of videos: what each way to show a scene paints of a camera."""
 
-from pathlib import Path
+from collections.abc import Callable
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -9,47 +10,126 @@ from nerfstudio.cameras.cameras import Cameras
 from rich.progress import track
 from torch import Tensor
 
+from ovs3d.data.cameras import resized, smaller_size
+from ovs3d.data.splits import spread_evenly
+from ovs3d.errors import UserError
 from ovs3d.evaluation.figures import relevancy_to_rgb
 from ovs3d.export.video import VideoWriter, side_by_side
 from ovs3d.palette import class_colours, draw_legend, overlay
+from ovs3d.pca import PrincipalColours
 from ovs3d.query.ask import Query
-from ovs3d.scene import Scene, Segmentation
+from ovs3d.query.result import OUTSIDE, to_bytes
+from ovs3d.relevancy import unit
+from ovs3d.scene import Scene
 
 OVERLAY_ALPHA = 0.6
+COLOUR_VIEWS, COLOUR_SIDE = 8, 96
+"""Training views, and pixels of their long side, that principal colours are fit to."""
+
+Show = Literal["side-by-side", "overlay", "relevancy", "pca", "depth"]
+Paint = Callable[[Cameras], UInt8[np.ndarray, "frame_h frame_w 3"]]
+"""The frame of one camera."""
 
 
-def write_video(scene: Scene, cameras: Cameras, path: Path, fps: int) -> None:
-    """Renders every camera and writes one MP4; an interrupted run leaves no file."""
-    depth_range: tuple[float, float] | None = None
-    with VideoWriter(path, fps) as video:
+def write_video(paint: Paint, cameras: Cameras, video: VideoWriter) -> None:
+    """Paints every camera into one video; an interrupted run leaves no file."""
+    with video:
         for index in track(range(len(cameras)), description="Rendering"):
-            result = scene.segment(cameras[index : index + 1], with_scores=False)
-            if depth_range is None:  # One range for all frames, or the depth panel flickers.
-                depth_range = depth_limits(result.depth)
-            video.add(compose(result, depth_range))
+            video.add(paint(cameras[index : index + 1]))
 
 
-def write_query_video(scene: Scene, query: Query, cameras: Cameras, path: Path, fps: int) -> None:
-    """Renders every camera with what is found of a query and its score; an interrupted run leaves no file."""
+def check_show(show: Show, has_query: bool, has_classes: bool) -> None:
+    """Refuses what would not show what was asked for.
+
+    Raises:
+        UserError: `show` needs a query, or shows neither it nor the classes.
+    """
+    if show == "relevancy" and not has_query:
+        raise UserError('--show relevancy shows that of one query: add --query "a red apple".')
+    if show in ("pca", "depth") and (has_query or has_classes):
+        shown = [kind for kind in get_args(Show) if kind not in ("pca", "depth")]
+        raise UserError(f"--show {show} shows no words: leave --query and --classes out, or show {', '.join(shown)}.")
+
+
+def painter(scene: Scene, show: Show = "side-by-side", query: Query | None = None) -> Paint:
+    """What paints the frames of one video: the scene's classes, or what is found of a query.
+
+    Raises:
+        UserError: see `check_show`; the query does not fit the scene; it has no semantics yet.
+    """
+    check_show(show, query is not None, False)
+    if query is not None:
+        return query_painter(scene, show, query)
+    if show == "pca":
+        return pca_painter(scene)
+    colours, depth = class_colours(len(scene.classes)), DepthColours()
+
+    def paint(camera: Cameras) -> UInt8[np.ndarray, "frame_h frame_w 3"]:
+        result = scene.segment(camera, with_scores=False)
+        if show == "depth":
+            return depth(result.depth)
+        rgb = to_bytes(result.rgb.numpy())
+        painted = overlay(rgb, result.labels.numpy(), colours, OVERLAY_ALPHA)
+        if show == "side-by-side":
+            painted = side_by_side([rgb, painted, depth(result.depth)], ["colour", "segmentation", "depth"])
+        return np.concatenate([painted, draw_legend(list(result.classes), colours, painted.shape[1])])
+
+    return paint
+
+
+def query_painter(scene: Scene, show: Show, query: Query) -> Paint:
+    """What is found of a query: with colour and score beside it, over the darkened colour, or the score alone."""
     question = scene.ask(query)
-    with VideoWriter(path, fps) as video:
-        for index in track(range(len(cameras)), description="Rendering"):
-            video.add(scene.answer(question, cameras[index : index + 1]).picture)
+
+    def paint(camera: Cameras) -> UInt8[np.ndarray, "frame_h frame_w 3"]:
+        result = scene.answer(question, camera)
+        if show == "side-by-side":
+            return result.picture
+        if show == "relevancy":
+            return relevancy_to_rgb(result.scores.numpy(), 0.0, 1.0)
+        rgb = result.rgb.numpy()
+        return to_bytes(np.where(result.mask.numpy()[..., None], rgb, OUTSIDE * rgb))
+
+    return paint
 
 
-def depth_limits(depth: Float[Tensor, "h w"]) -> tuple[float, float]:
+def pca_painter(scene: Scene) -> Paint:
+    """Features as colours, which stay the same from frame to frame; black where nothing is."""
+    colours = PrincipalColours.fit(sample_features(scene))
+
+    def paint(camera: Cameras) -> UInt8[np.ndarray, "frame_h frame_w 3"]:
+        features = unit(scene.features(camera))
+        return to_bytes((colours(features) * features.any(dim=-1, keepdim=True)).numpy())
+
+    return paint
+
+
+def sample_features(scene: Scene) -> Float[Tensor, "n dim"]:
+    """Unit features of the pixels of some small training views."""
+    cameras = scene.train_outputs.cameras
+    found = []
+    for index in spread_evenly(min(COLOUR_VIEWS, len(cameras)), len(cameras)):
+        camera = cameras[index : index + 1]
+        features = unit(scene.features(resized(camera, *smaller_size(camera, 0, COLOUR_SIDE)))).flatten(0, 1)
+        found.append(features[features.any(dim=-1)])
+    return torch.cat(found)
+
+
+class DepthColours:
+    """Depth as colours, near red and far blue, black where nothing is: of one range for all frames, or they flicker."""
+
+    def __init__(self) -> None:
+        self.limits: tuple[float, float] | None = None
+
+    def __call__(self, depth: Float[Tensor, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
+        """The first depth map that shows anything sets the range."""
+        if self.limits is None and depth.isfinite().any():
+            self.limits = depth_limits(depth[depth.isfinite()])
+        low, high = self.limits or (0.0, 1.0)
+        return relevancy_to_rgb((high - depth.numpy()) / (high - low))
+
+
+def depth_limits(depth: Float[Tensor, "*n"]) -> tuple[float, float]:
     """Least and greatest depth that get a colour of their own: a little beyond what the first frame shows."""
     low, high = torch.quantile(depth.flatten(), torch.tensor([0.02, 0.98])).tolist()
     return 0.7 * low, 1.4 * high + 1e-6
-
-
-def compose(result: Segmentation, depth_range: tuple[float, float]) -> UInt8[np.ndarray, "frame_h frame_w 3"]:
-    """One frame."""
-    rgb = (result.rgb * 255.0).round().byte().numpy()
-    colours = class_colours(len(result.classes))
-    painted = overlay(rgb, result.labels.numpy(), colours, OVERLAY_ALPHA)
-    low, high = depth_range
-    depth = relevancy_to_rgb((high - result.depth.numpy()) / (high - low))
-    panels = side_by_side([rgb, painted, depth], ["colour", "segmentation", "depth"])
-    legend = draw_legend(list(result.classes), colours, panels.shape[1])
-    return np.concatenate([panels, legend])

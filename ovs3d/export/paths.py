@@ -11,6 +11,29 @@ from scipy.interpolate import make_interp_spline
 from scipy.spatial.transform import Rotation, Slerp
 
 from ovs3d.errors import UserError
+from ovs3d.scene import Scene
+
+
+def camera_path(scene: Scene, path: str, frames: int) -> Cameras:
+    """The cameras of a video.
+
+    Args:
+        scene: where to.
+        path: "orbit", a closed path through the training cameras; "held-out", the held-out cameras one after another;
+            or a file, see `path_from_file`.
+        frames: of an orbit.
+
+    Raises:
+        UserError: the file is no camera path, or the held-out photographs are of several sizes.
+    """
+    if path == "orbit":
+        return smooth_path(scene.train_outputs.cameras, frames)
+    if path != "held-out":
+        return path_from_file(Path(path))
+    cameras = scene.held_out_outputs.cameras
+    if len({(int(height), int(width)) for height, width in zip(cameras.height, cameras.width, strict=True)}) > 1:
+        raise UserError("The held-out photographs are of several sizes, which no video can show; use --path orbit.")
+    return cameras
 
 
 def path_from_file(path: Path) -> Cameras:
@@ -23,7 +46,9 @@ def path_from_file(path: Path) -> Cameras:
         content = json.loads(path.read_text())
         return get_path_from_json(content)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is no camera path ({error}); export one from ns-viewer's render tab.") from error
+        raise UserError(
+            f"{path} is no camera path ({error}); give orbit, held-out, or a file from ns-viewer's render tab."
+        ) from error
 
 
 def smooth_path(cameras: Cameras, frames: int, stops: int = 10) -> Cameras:

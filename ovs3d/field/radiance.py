@@ -53,7 +53,7 @@ class ProposalGrid(nn.Module):
         return density_activation(raw.reshape(points.shape[:-1]))
 
 
-def trilinear(points: Float[Tensor, "n 3"], grid: Float[Tensor, "side side side"]) -> Float[Tensor, " n"]:
+def trilinear(points: Float[Tensor, "n 3"], grid: Float[Tensor, "z y x"]) -> Float[Tensor, " n"]:
     """Look-ups in a grid, z first, that spans [-1, 1]^3, on any device; outside, the border is repeated."""
     where = points.reshape(1, 1, 1, -1, 3)
     return nn.functional.grid_sample(grid[None, None], where, padding_mode="border", align_corners=True).flatten()

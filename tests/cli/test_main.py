@@ -2,25 +2,31 @@
 
 import dataclasses
 import importlib
+import json
+import shutil
 import subprocess
 import sys
 import types
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ovs3d import __version__
+from ovs3d.cli.command import Command, Report
 from ovs3d.cli.main import COMMANDS, main
 from ovs3d.errors import UserError
 
 
 @dataclasses.dataclass
-class Sample:
+class Sample(Command):
     """A subcommand that ends in the way it is told."""
 
     ending: str
     """How to end."""
 
-    def run(self) -> int | None:
+    def run(self) -> Report:
+        sys.stdout.write("For people.\n")
         match self.ending:
             case "user-error":
                 raise UserError("photo [bold].png is unreadable; replace it.")
@@ -28,10 +34,10 @@ class Sample:
                 raise KeyboardInterrupt
             case "fault":
                 raise RuntimeError("ours")
-            case "nothing":
-                return None
+            case "host":
+                raise SystemExit(2) from UserError("no such folder.")
             case number:
-                return int(number)
+                return Report({"miou": np.float32(0.5), "psnr": float("nan"), "out": Path("a.mp4")}, int(number))
 
 
 @pytest.fixture
@@ -43,9 +49,7 @@ def sample(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frame, "COMMANDS", {"sample": ("ovs3d_sample_command:Sample", "A sample."), **COMMANDS})
 
 
-@pytest.mark.parametrize(
-    ("ending", "status"), [("nothing", 0), ("0", 0), ("3", 3), ("user-error", 2), ("interrupt", 130)]
-)
+@pytest.mark.parametrize(("ending", "status"), [("0", 0), ("3", 3), ("user-error", 2), ("interrupt", 130)])
 @pytest.mark.usefixtures("sample")
 def test_exit_status(ending: str, status: int) -> None:
     assert main(["sample", "--ending", ending]) == status
@@ -56,7 +60,7 @@ def test_user_error_prints_its_message_alone(capsys: pytest.CaptureFixture[str])
     main(["sample", "--ending", "user-error"])
     printed = capsys.readouterr()
     assert printed.err == "photo [bold].png is unreadable; replace it.\n"
-    assert printed.out == ""
+    assert printed.out == "For people.\n"
 
 
 @pytest.mark.usefixtures("sample")
@@ -123,3 +127,111 @@ def test_every_listed_command_has_a_help(name: str, capsys: pytest.CaptureFixtur
         main([name, "--help"])
     assert stop.value.code == 0
     assert f"ovs3d {name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("ending", "status", "expected"),
+    [
+        ("0", 0, {"miou": 0.5, "psnr": None, "out": "a.mp4"}),
+        ("3", 3, {"miou": 0.5, "psnr": None, "out": "a.mp4"}),
+        ("user-error", 2, {"error": "photo [bold].png is unreadable; replace it."}),
+        ("host", 2, {"error": "no such folder."}),
+        ("interrupt", 130, {"error": "Interrupted."}),
+    ],
+)
+@pytest.mark.usefixtures("sample")
+def test_with_json_stdout_is_one_document(
+    ending: str, status: int, expected: dict, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sample", "--json", "--ending", ending]) == status
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == expected
+    assert "For people." in printed.err
+
+
+@pytest.mark.usefixtures("sample")
+def test_with_json_our_own_fault_is_told_and_keeps_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(RuntimeError, match="ours"):
+        main(["sample", "--ending", "fault", "--json"])
+    assert json.loads(capsys.readouterr().out) == {"error": "RuntimeError: ours"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [(["sample", "--endings", "0"], "--endings"), (["sample"], "--ending"), (["rendr"], "'render'")],
+    ids=["unknown flag", "missing flag", "unknown command"],
+)
+@pytest.mark.usefixtures("sample")
+def test_with_json_wrong_arguments_are_an_error_of_one_line(
+    arguments: list[str], named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, "--json"]) == 2
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert named in error and "\n" not in error and "│" not in error
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_the_flag_json(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([name, "--help", "--json"])
+    assert "--json" in capsys.readouterr().out
+
+
+def test_what_other_programs_print_stays_out_of_the_document() -> None:
+    program = (
+        "import subprocess, sys\n"
+        "from ovs3d.cli.command import Command, Report, report_as_json\n"
+        "class Loud(Command):\n"
+        "    def run(self):\n"
+        "        subprocess.run(['echo', 'loud'], check=True)\n"
+        "        return Report({'done': True})\n"
+        "sys.exit(report_as_json(Loud))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == {"done": True} and done.stderr == "loud\n"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_completion_names_commands_and_flags(shell: str, tmp_path: Path) -> None:
+    script = tmp_path / "ovs3d"
+    program = (
+        f"import sys; from ovs3d.cli import main; status = main(['--tyro-write-completion', '{shell}', '{script}']);"
+        "sys.exit('imported torch' if 'torch' in sys.modules else status)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+    text = script.read_text()
+    assert all(name in text for name in COMMANDS)
+    assert "--baseline-2d" in text and "held-out" in text
+    assert '[[ -z "$completions" ||' in text, "files are completed where nothing else is"
+    if shutil.which(shell) is not None:
+        subprocess.run([shell, "-n", str(script)], check=True)
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        (["rend"], ["render"]),
+        (["eval", "--basel"], ["--baseline-2d"]),
+        (["render", "x", "--show", "over"], ["overlay"]),
+        (["eval", "her"], []),
+    ],
+    ids=["command", "flag", "choice", "file"],
+)
+def test_bash_completes_without_importing_anything_of_ours(
+    typed: list[str], offered: list[str], tmp_path: Path
+) -> None:
+    script = tmp_path / "ovs3d"
+    assert main(["--tyro-write-completion", "bash", str(script)]) == 0
+    program = f"source {script}; COMP_WORDS=(ovs3d {' '.join(typed)}); COMP_CWORD={len(typed)}; _tyro_ovs3d;"
+    shown = 'for each in "${COMPREPLY[@]}"; do echo $each; done; complete -p ovs3d'
+    bare = {"PATH": "/usr/bin:/bin"}  # A Python without our packages.
+    done = subprocess.run(["bash", "-c", program + shown], capture_output=True, text=True, check=True, env=bare)
+    *found, registered = done.stdout.splitlines()
+    assert found == offered and done.stderr == ""
+    assert "-o default" in registered, "where nothing is offered, bash completes names of files"
+
+
+def test_wrong_shell_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--tyro-write-completion", "csh", "out"]) == 2
+    assert "bash|zsh" in capsys.readouterr().err

@@ -75,7 +75,9 @@ def test_3d_ovs_is_trained_once_and_measured(ovs_root: Path, features_folder: Pa
     assert rows["bed, mIoU"]["value"] == pytest.approx(100 * evaluate(scene)["segmentation"]["miou"])
     assert rows["bed, mIoU (3D-OVS)"]["value"] == pytest.approx(100 * paper_scores(scene)["miou_paper"])
     before = (run / "config.yml").stat().st_mtime_ns
-    assert main(command) == 0
+    assert main([*command[:2], "--json", *command[2:]]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["rows"] == list(rows.values()) and Path(report["written"]["table"]).is_file()
     assert (run / "config.yml").stat().st_mtime_ns == before
     assert main([*command, "--max-num-iterations", "60"]) == 2
     assert "other data or flags" in capsys.readouterr().err

@@ -13,7 +13,7 @@ from pycocotools.coco import COCO
 
 from ovs3d.cli.main import main
 from ovs3d.scene import Scene
-from tests.end_to_end.box_scene import BOXES, CLASSES, HEIGHT, ROOM, WIDTH
+from tests.end_to_end.box_scene import BOXES, CLASSES, DIM, HEIGHT, ROOM, SPACE, WIDTH
 
 HELD_OUT = ("view_00", "view_08")
 
@@ -21,7 +21,7 @@ HELD_OUT = ("view_00", "view_08")
 @pytest.fixture(scope="module")
 def exports(run: Path) -> Path:
     """All that can be had without Open3D, where the command puts it by itself."""
-    assert main(["export", str(run), "--what", "masks", "points", "boxes"]) == 0
+    assert main(["export", str(run), "--what", "masks", "points", "boxes", "features"]) == 0
     return run / "export"
 
 
@@ -31,7 +31,8 @@ def distance_to_box(points: np.ndarray, low: tuple[float, ...], high: tuple[floa
 
 
 def test_only_what_was_asked_for_is_written(exports: Path) -> None:
-    assert sorted(path.name for path in exports.iterdir()) == ["boxes.json", "classes.json", "masks", "points.ply"]
+    names = ["boxes.json", "classes.json", "features.npz", "masks", "points.ply"]
+    assert sorted(path.name for path in exports.iterdir()) == names
     named = json.loads((exports / "classes.json").read_text())["classes"]
     assert [(row["label"], row["name"]) for row in named] == list(enumerate(CLASSES))
 
@@ -65,6 +66,19 @@ def test_points_lie_where_their_labels_say_in_the_data(exports: Path) -> None:
     assert np.mean(distance[labels == 0].min(axis=-1) > 0.0) > 0.9
     confidence = np.asarray(vertices["confidence"])
     assert confidence.min() > 0.0 and confidence.max() <= 1.0
+
+
+def test_every_point_has_a_feature_of_its_class(exports: Path) -> None:
+    vertices = PlyData.read(exports / "points.ply")["vertex"]
+    with np.load(exports / "features.npz", allow_pickle=False) as arrays:
+        features, labels = arrays["features"], arrays["labels"]
+        assert str(arrays["space"]) == SPACE and tuple(arrays["classes"]) == CLASSES
+        np.testing.assert_allclose(arrays["points"], np.stack([vertices[axis] for axis in "xyz"], axis=-1), atol=1e-6)
+    assert features.dtype == np.float16 and features.shape == (len(vertices), DIM)
+    np.testing.assert_allclose(np.linalg.norm(features.astype(np.float64), axis=-1), 1.0, atol=2e-3)
+    assert np.array_equal(labels, vertices["label"])
+    # Texts of the classes are the first unit vectors of the space.
+    assert (features[:, : len(CLASSES)].argmax(axis=-1) == labels).mean() > 0.9
 
 
 def test_boxes_of_the_data_are_found(exports: Path) -> None:

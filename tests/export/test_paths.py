@@ -3,13 +3,15 @@
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import torch
 from nerfstudio.cameras.cameras import Cameras
 
 from ovs3d.errors import UserError
-from ovs3d.export.paths import path_from_file, smooth_path
+from ovs3d.export.paths import camera_path, path_from_file, smooth_path
 from tests.end_to_end.camera_path import write_camera_path
 
 
@@ -69,3 +71,26 @@ def test_anything_else_is_named(content: str | bytes | None, tmp_path: Path) -> 
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(UserError, match=r"path\.json is no camera path"):
         path_from_file(path)
+
+
+def paths_of(held_out: Cameras, path: str) -> Cameras:
+    """A path through cameras, held out from a scene that was trained on others."""
+    train, held = (SimpleNamespace(cameras=cameras) for cameras in (make_cameras(12), held_out))
+    scene = SimpleNamespace(train_outputs=train, held_out_outputs=held)
+    return getattr(camera_path, "__wrapped__", camera_path)(cast(Any, scene), path, 20)  # A stand-in is no scene.
+
+
+def test_paths_by_name(tmp_path: Path) -> None:
+    held_out = make_cameras(3, seed=1)
+    assert len(paths_of(held_out, "orbit")) == 20
+    assert torch.equal(paths_of(held_out, "held-out").camera_to_worlds, held_out.camera_to_worlds)
+    given = write_camera_path(tmp_path / "path.json", frames=4)
+    assert len(paths_of(held_out, str(given))) == 4
+
+
+def test_held_out_photographs_of_several_sizes_are_refused() -> None:
+    held_out = make_cameras(3)
+    held_out.width = held_out.width.clone()  # It is one number for all.
+    held_out.width[1] = 30
+    with pytest.raises(UserError, match="several sizes"):
+        paths_of(held_out, "held-out")
