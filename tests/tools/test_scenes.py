@@ -124,6 +124,20 @@ def test_depth_and_labels_agree_with_an_empty_room_by_hand(compiled: Compiled) -
     assert np.allclose(view.depth[rows, columns], camera.position[2] / -world[:, 2], atol=1e-3)
 
 
+def test_surroundings_move_away_and_objects_stay(compiled: Compiled) -> None:
+    description = compiled.geometry.description
+    yard = description.in_a_yard(6.0)
+    assert (yard.objects, yard.path, yard.furniture) == (description.objects, description.path, description.furniture)
+    camera = cameras(description, 3, 0)[0][0]
+    near, far = raycast_view(compiled, camera, *SIZE), raycast_view(compile_scene(yard), camera, *SIZE)
+    wall = [info.name for info in description.classes].index(description.room.wall)
+    both = (near.label == wall) & (far.label == wall)
+    assert both.sum() > 50 and np.median(far.depth[both] / near.depth[both]) > 4.0
+    objects = near.label < len(description.objects)
+    assert objects.sum() > 50 and np.array_equal(near.depth[objects], far.depth[objects])
+    assert np.mean(far.label == 255) < 0.001 and 50 < far.rgb.mean() < 200
+
+
 def test_raycast_is_deterministic_and_well_exposed(compiled: Compiled) -> None:
     camera = cameras(compiled.geometry.description, 3, 0)[0][0]
     first = raycast_view(compiled, camera, *SIZE)
