@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import open_clip
 import torch
@@ -143,7 +144,7 @@ def encoder_row(room: Path) -> ResultRow:
     model = open_clip.create_model(ENCODER)
     encoder = OpenClipEncoder(model, ENCODER, "random", torch.device("cpu"), bf16=False)
     photographs = [Image.open(path).crop((0, 0, CROP, CROP)) for path in sorted((room / "images").iterdir())[:4]]
-    prepare = image_transform_v2(PreprocessCfg(**encoder.tower.preprocess_cfg), is_train=False)
+    prepare: Any = image_transform_v2(PreprocessCfg(**encoder.tower.preprocess_cfg), is_train=False)
     expected = encoder.model.encode_image(torch.stack([prepare(photograph) for photograph in photographs]))
     found = encoder.encode_image(torch.stack([to_tensor(photograph) for photograph in photographs]))
     largest = float((found - expected).abs().max())
