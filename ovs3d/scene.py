@@ -118,6 +118,12 @@ class Scene:
             )
         return encoder
 
+    @torch.no_grad()
+    def look(self, camera: Cameras) -> tuple[Float[Tensor, "h w 3"], Float[Tensor, "h w"]]:
+        """Colour in [0, 1] and distance along the ray in scene units, also where geometry alone has been trained."""
+        outputs = self.model.get_outputs_for_camera(camera.to(self.model.device))
+        return outputs["rgb"].clamp(0.0, 1.0).cpu(), outputs["depth"][..., 0].cpu()
+
     def segment(self, camera: Cameras, with_scores: bool = True) -> Segmentation:
         """Renders the classes as seen from one camera (a `Cameras` of length 1).
 

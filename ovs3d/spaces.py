@@ -109,10 +109,15 @@ class Vocabulary:
         return self._table[torch.tensor([self._rows[_plain(word)] for word in words], dtype=torch.long)]
 
 
-def load_encoder(name: str, device: str | torch.device = "cpu") -> ImageTextEncoder:
+def load_encoder(name: str, device: str | torch.device = "cpu", templates: Sequence[str] = ()) -> ImageTextEncoder:
     """The image-text encoder of a name.
 
     `tiny-clip` is bundled; `MODEL:PRETRAINED`, `MODEL:/path/to/weights` and `hf-hub:ORG/NAME` are open_clip's.
+
+    Args:
+        name: of the encoder.
+        device: where it runs.
+        templates: sentences with {} that every word is put into (`ovs3d.teachers.text`); none embeds bare words.
 
     Raises:
         UserError: Unknown name, or weights that cannot be had.
@@ -120,8 +125,8 @@ def load_encoder(name: str, device: str | torch.device = "cpu") -> ImageTextEnco
     from ovs3d.encoders import open_clip
 
     if name == open_clip.TINY_NAME:
-        return open_clip.load_tiny_clip(torch.device(device))
-    return open_clip.load_open_clip(name, torch.device(device))
+        return open_clip.load_tiny_clip(torch.device(device), templates)
+    return open_clip.load_open_clip(name, torch.device(device), templates)
 
 
 def load_patch_encoder(name: str, device: str | torch.device = "cpu") -> PatchEncoder:

@@ -33,6 +33,8 @@ class OVS3DTrainerConfig(TrainerConfig):
     """What supervises: one of clip-dense, clip-crops, files; and optionally dino."""
     features: Path | None = None
     """Folder of features computed by another program; implies the teacher `files`."""
+    templates: tuple[str, ...] = ()
+    """Sentences with {} for the word, averaged: "a photo of {}." ..., or photo for eight of them; else bare words."""
     geometry_steps: int = 10_000
     """Steps of the geometry stage; the rest of --max-num-iterations trains the semantics."""
     load_geometry: Path | None = None
@@ -59,6 +61,7 @@ class OVS3DTrainerConfig(TrainerConfig):
             UserError: something that the user can mend.
         """
         from ovs3d.preflight import check_resume, describe_teachers, read_classes, read_geometry
+        from ovs3d.teachers.text import resolve_templates
 
         manager, model = self.pipeline.datamanager, self.pipeline.model
         if self.data is not None:
@@ -68,6 +71,7 @@ class OVS3DTrainerConfig(TrainerConfig):
             CONSOLE.log("--features is given: teachers are files alone; add --teachers files dino for FDA")
         manager.encoder, manager.patch_encoder = self.encoder, self.dino
         manager.teachers, manager.features = self.teachers, self.features
+        manager.templates = self.templates = resolve_templates(self.templates)
         classes = read_classes(manager, self.classes)
         self.classes = tuple(f"{name}: {' | '.join(texts)}" for name, texts in classes)
         model.classes = tuple(name for name, _ in classes)

@@ -62,6 +62,7 @@ class View:
 def read_views(outputs: DataparserOutputs, classes: tuple[str, ...]) -> Iterator[View]:
     """Photographs of a split one after another, with their labels matched to `classes` and their depth maps."""
     label_paths = outputs.metadata.get("label_paths") or [None] * len(outputs.image_filenames)
+    names = list(photographs(outputs))
     for index, path in enumerate(outputs.image_filenames):
         photo = read_rgb(Path(path)).astype(np.float32) / 255.0
         labels = None
@@ -69,7 +70,7 @@ def read_views(outputs: DataparserOutputs, classes: tuple[str, ...]) -> Iterator
             size = (photo.shape[0], photo.shape[1])
             labels = load_label_map(label_paths[index], outputs.metadata["label_names"], classes, size)
         yield View(
-            name=Path(path).stem,
+            name=names[index],
             camera=outputs.cameras[index : index + 1],
             photo=torch.from_numpy(photo),
             labels=None if labels is None else torch.from_numpy(labels),
@@ -78,8 +79,8 @@ def read_views(outputs: DataparserOutputs, classes: tuple[str, ...]) -> Iterator
 
 
 def photographs(*splits: DataparserOutputs) -> dict[str, Photograph]:
-    """The photographs of some splits by the stems of their names, or, where stems repeat, by their paths without suffix
-    from the folder that they share."""
+    """The photographs of some splits by the stems of their names, or, where stems repeat, by their paths from the
+    folder that they share, without suffix unless that alone tells them apart."""
     found = {
         Path(path): Photograph(Path(path), outputs.cameras[index : index + 1])
         for outputs in splits
@@ -88,4 +89,7 @@ def photographs(*splits: DataparserOutputs) -> dict[str, Photograph]:
     if len({path.stem for path in found}) == len(found):
         return {path.stem: photograph for path, photograph in found.items()}
     above = os.path.commonpath([path.parent for path in found])
-    return {path.relative_to(above).with_suffix("").as_posix(): photograph for path, photograph in found.items()}
+    paths = [path.relative_to(above) for path in found]
+    short = [path.with_suffix("") for path in paths]
+    names = short if len(set(short)) == len(short) else paths
+    return {name.as_posix(): photograph for name, photograph in zip(names, found.values(), strict=True)}

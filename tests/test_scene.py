@@ -66,6 +66,8 @@ def test_run_that_stopped_in_its_geometry_is_not_segmented(step: int, tmp_path: 
     camera = Cameras(torch.eye(4)[None, :3], fx=4.0, fy=4.0, cx=2.0, cy=2.0, width=4, height=4)
     with pytest.raises(UserError, match="geometry stage"):
         scene.segment(camera)
+    rgb, depth = scene.look(camera)
+    assert rgb.shape == (4, 4, 3) and depth.shape == (4, 4) and rgb.min() >= 0.0 and depth.min() > 0.0
 
 
 def test_what_is_no_run_of_ours_is_named(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from ovs3d.config import ovs3d_tiny_method
 from ovs3d.data.dataparser import OVS3DDataParserConfig
 from ovs3d.errors import UserError
 from ovs3d.schedulers import StageSchedulerConfig
+from ovs3d.teachers.text import PHOTO_TEMPLATES
 from ovs3d.trainer import GEOMETRY_GROUPS, OVS3DTrainerConfig
 from tests.end_to_end.box_scene import CLASSES, DIM, write_features, write_scene
 
@@ -48,6 +49,15 @@ def test_classes_are_kept_for_every_reader(config: OVS3DTrainerConfig) -> None:
     assert parser.classes == config.classes == ("a box: red box | blue box", "room: room")
     assert config.pipeline.prompts == (("red box", "blue box"), ("room",))
     assert config.pipeline.model.classes == ("a box", "room")
+
+
+def test_templates_are_written_out_for_every_reader(config: OVS3DTrainerConfig, monkeypatch) -> None:
+    monkeypatch.setattr("ovs3d.preflight.embed_classes", lambda *_: None)
+    config.templates = ("photo", "{} on a table")
+    config.prepare()
+    assert config.templates == (*PHOTO_TEMPLATES, "{} on a table") == config.pipeline.datamanager.templates
+    config.prepare()
+    assert config.templates == (*PHOTO_TEMPLATES, "{} on a table")
 
 
 def test_every_schedule_gets_the_borders_of_its_stage(config: OVS3DTrainerConfig) -> None:

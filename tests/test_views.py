@@ -5,8 +5,9 @@ from pathlib import Path
 import torch
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
+from PIL import Image
 
-from ovs3d.views import photographs
+from ovs3d.views import photographs, read_views
 
 
 def outputs_of(*paths: str) -> DataparserOutputs:
@@ -22,3 +23,16 @@ def test_photographs_are_named_by_their_stems_or_by_their_paths_where_stems_repe
     assert list(found) == ["a", "b", "c"] and found["b"].path == Path("scene/b.png")
     twins = photographs(outputs_of("scene/left/1.png", "scene/right/1.png"))
     assert list(twins) == ["left/1", "right/1"] and twins["right/1"].path == Path("scene/right/1.png")
+    cases = photographs(outputs_of("scene/1.JPG", "scene/1.jpg"))
+    assert list(cases) == ["1.JPG", "1.jpg"] and cases["1.jpg"].path == Path("scene/1.jpg")
+
+
+def test_views_of_one_stem_have_names_of_their_own(tmp_path: Path) -> None:
+    for number, side in enumerate(("left", "right")):
+        (tmp_path / side).mkdir()
+        Image.new("RGB", (4, 4), (100 * number, 0, 0)).save(tmp_path / side / "1.png")
+    outputs = outputs_of(str(tmp_path / "left" / "1.png"), str(tmp_path / "right" / "1.png"))
+    outputs.image_filenames = outputs.metadata["full_size_filenames"]
+    first, second = read_views(outputs, ("a", "b"))
+    assert (first.name, second.name) == ("left/1", "right/1")
+    assert first.photo.max() == 0.0 and second.photo[0, 0, 0] > 0.3

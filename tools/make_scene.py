@@ -42,12 +42,16 @@ class MakeScene:
     """Whether to write depth pictures."""
     held_out: bool = True
     """Whether objects may be of the kinds that the tiny encoders never see in training."""
+    surroundings: float = 1.0
+    """So many times as far away as in a room are walls, ceiling and lamps; 8 makes a yard with a far background."""
     required: tuple[str, ...] = ()
     """Class names of objects that must be in the scene."""
 
     def run(self) -> None:
         """Samples, renders and writes the scene."""
         description = sample_scene(self.seed, self.held_out, self.required)
+        if self.surroundings != 1.0:
+            description = description.in_a_yard(self.surroundings)
         compiled = compile_scene(description)
         train, test = cameras(description, self.train_views, self.test_views)
         render, words = None, "ray caster with baked light"

@@ -60,7 +60,7 @@ def table(results: dict[str, Any]) -> Any:
         shown.add_row("depth, relative error", f"{depth['abs_rel']:.3f}, median {depth['median']:.3f}")
     scores = results["segmentation"]
     if scores is None:
-        shown.add_row("mIoU", "no labels")
+        shown.add_row("mIoU", "no labels, or no semantics yet")
         return shown
     for name, key in (("mIoU", "miou"), ("mAcc", "macc"), ("fw IoU", "fwiou"), ("pixel accuracy", "pixel_accuracy")):
         shown.add_row(name, f"{scores[key]:.3f}")

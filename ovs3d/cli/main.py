@@ -20,6 +20,7 @@ from ovs3d.files import whole_file
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "demo": ("ovs3d.cli.demo:Demo", "Train, evaluate and render the bundled scene, without network or GPU."),
     "prompts": ("ovs3d.cli.prompts:Prompts", "Show what the teacher makes of the words, before any training."),
+    "labels": ("ovs3d.cli.labels:Labels", "Take over the label pictures of ScanNet, Replica and others."),
     "extract": ("ovs3d.cli.extract:Extract", "Compute the teachers' features of a scene, resuming where it stopped."),
     "eval": ("ovs3d.cli.eval:Eval", "Measure mIoU and PSNR of a run on its held-out views."),
     "query": ("ovs3d.cli.query:QueryCommand", "Look for something: by words, a picture, a click or a point."),

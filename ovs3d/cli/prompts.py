@@ -20,6 +20,8 @@ class Prompts(Command):
     """clip-dense or clip-crops; with --features it is files."""
     features: Path | None = None
     """Folder of features computed by another program."""
+    templates: tuple[str, ...] = ()
+    """Sentences with {} for the word, averaged, or photo, as of ns-train --templates."""
     views: int = 3
     """So many training views, spread evenly."""
     out: Path = Path("outputs/prompts.png")
@@ -41,13 +43,14 @@ class Prompts(Command):
         from ovs3d.files import whole_file
         from ovs3d.preflight import read_classes
         from ovs3d.teachers.bank import open_teachers
-        from ovs3d.teachers.text import embed_classes
+        from ovs3d.teachers.text import embed_classes, resolve_templates
 
         parser = OVS3DDataParserConfig(data=self.data)
         teachers = ("files",) if self.features is not None else (self.teacher,)
         manager = OVS3DDataManagerConfig(
-            data=self.data, dataparser=parser, encoder=self.encoder, teachers=teachers, features=self.features
-        )
+            data=self.data, dataparser=parser, encoder=self.encoder, teachers=teachers, features=self.features,
+            templates=resolve_templates(self.templates),
+        )  # fmt: skip
         classes = read_classes(manager, self.classes)
         names = [name for name, _ in classes]
         images = training_images(parser)

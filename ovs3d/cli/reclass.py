@@ -17,6 +17,8 @@ class Reclass(Command):
     """Run folder or its config.yml."""
     classes: tuple[str, ...]
     """New words, "name" or "name: prompt | prompt"."""
+    data: Path | None = None
+    """Where the photographs lie now, if they have moved."""
     output_dir: Path | None = None
     """Where the new run goes; by default beside the old one."""
     timestamp: str | None = None
@@ -27,12 +29,14 @@ class Reclass(Command):
         from nerfstudio.scripts.train import main
         from nerfstudio.utils.rich_utils import CONSOLE
 
+        from ovs3d.config import best_device
         from ovs3d.preflight import read_geometry
 
         path, config = read_geometry(self.run_path)
         config.classes = self.classes
         config.load_geometry, config.load_dir = path, None
-        config.data = None
+        config.data = self.data
+        config.machine.device_type = best_device()  # The run may come from another machine.
         config.timestamp = self.timestamp or "{timestamp}"
         if self.output_dir is not None:
             config.output_dir = self.output_dir

@@ -35,6 +35,8 @@ class OVS3DDataManagerConfig(VanillaDataManagerConfig):
     """What supervises the semantic stage; set by the top-level --teachers."""
     features: Path | None = None
     """Folder of features from files; set by the top-level --features."""
+    templates: tuple[str, ...] = ()
+    """Sentences with {} that every word is put into, averaged; set by the top-level --templates."""
     feature_cache: Path | None = None
     """Where extracted features are kept; by default OVS3D_CACHE or ~/.cache/ovs3d."""
     sensor_depth: bool = False

@@ -155,7 +155,7 @@ def _from_copies(views: Sequence[View], headers: Sequence[tuple[str, int, int]],
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         kept = view.image.suffix.lower() in (".jpg", ".jpeg")
         relative = view.image.relative_to(common).with_suffix(".jpg" if kept else ".png")
-        copy = folder / view.image.suffix[1:].lower() / relative
+        copy = folder / view.image.suffix[1:] / relative
         jobs.append((view.image, copy, size, Image.Resampling.LANCZOS))
         fitted.append(replace(view, image=copy, intrinsics=view.intrinsics.resized(*size)))
     in_threads(_write_copy, jobs)

@@ -41,6 +41,7 @@ class OpenClipEncoder:
         device: torch.device,
         bf16: bool,
         familiarity: Familiarity | None = None,
+        templates: Sequence[str] = (),
     ) -> None:
         """Takes a built model.
 
@@ -51,11 +52,13 @@ class OpenClipEncoder:
             device: Where to run.
             bf16: Run the image tower under bfloat16 autocast (embeddings equal to about 1e-2).
             familiarity: Watches the pictures of `encode_dense`, if given.
+            templates: Sentences with {} for the word; without any, words are embedded as they stand.
         """
         self.space = space
         self.device = device
         self.bf16 = bf16
         self.familiarity = familiarity
+        self.templates = tuple(templates) or ("{}",)
         # nn.Module tells type checkers nothing about open_clip's attributes.
         self.model: Any = model.to(device).eval().requires_grad_(False)
         self.tower = self.model.visual
@@ -71,10 +74,12 @@ class OpenClipEncoder:
 
     @torch.no_grad()
     def encode_text(self, words: Sequence[str]) -> Float[Tensor, "classes dim"]:
-        """Unit-length embeddings of the words as they stand, without a template; float32 on the CPU."""
-        tokens = self._tokenizer(list(words)).to(self.device)
+        """Unit-length embeddings of the words, each the mean over its unit-length templates; float32 on the CPU."""
+        texts = [template.replace("{}", word) for word in words for template in self.templates]
+        tokens = self._tokenizer(texts).to(self.device)
         parts = [self.model.encode_text(part).float() for part in tokens.split(TEXT_BATCH)]
-        return F.normalize(torch.cat(parts), dim=-1).cpu()
+        each = F.normalize(torch.cat(parts), dim=-1).unflatten(0, (-1, len(self.templates)))
+        return F.normalize(each.mean(dim=1), dim=-1).cpu()
 
     @torch.no_grad()
     def encode_image(self, crops: Float[Tensor, "windows 3 h w"]) -> Float[Tensor, "windows dim"]:
@@ -105,15 +110,16 @@ class OpenClipEncoder:
         return torch.autocast(self.device.type, dtype=torch.bfloat16) if self.bf16 else contextlib.nullcontext()
 
 
-def load_tiny_clip(device: torch.device) -> OpenClipEncoder:
+def load_tiny_clip(device: torch.device, templates: Sequence[str] = ()) -> OpenClipEncoder:
     """The bundled encoder `tiny-clip`: open_clip's own loader on a configuration and a file of this package."""
     open_clip.add_model_config(ASSETS / "tiny-clip.json")
     model = open_clip.create_model(TINY_NAME, pretrained=str(ASSETS / "tiny-clip.safetensors"))
     familiarity = Familiarity(TINY_NAME, ASSETS / "tiny-familiar.json", "tiles")
-    return OpenClipEncoder(model, TINY_NAME, TINY_SPACE, device, weights.bf16_is_faster(device), familiarity)
+    bf16 = weights.bf16_is_faster(device)
+    return OpenClipEncoder(model, TINY_NAME, TINY_SPACE, device, bf16, familiarity, templates)
 
 
-def load_open_clip(name: str, device: torch.device) -> OpenClipEncoder:
+def load_open_clip(name: str, device: torch.device, templates: Sequence[str] = ()) -> OpenClipEncoder:
     """An open_clip model by `MODEL:PRETRAINED` (a tag of open_clip), `MODEL:/path/to/weights` or `hf-hub:ORG/NAME`.
 
     Raises:
@@ -130,7 +136,8 @@ def load_open_clip(name: str, device: torch.device) -> OpenClipEncoder:
             f"{source.path} does not load as {source.model} ({reason}): pass a state dictionary of that model, as "
             ".safetensors or saved by torch.save."
         ) from error
-    return OpenClipEncoder(model, source.model, source.space, device, weights.bf16_is_faster(device))
+    bf16 = weights.bf16_is_faster(device)
+    return OpenClipEncoder(model, source.model, source.space, device, bf16, templates=templates)
 
 
 def load_tokenizer(model_name: str) -> Callable[[list[str]], Int[Tensor, "words context"]]:

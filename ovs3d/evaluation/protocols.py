@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ovs3d.evaluation.figures import evaluation_figure
 from ovs3d.evaluation.metrics import ConfusionMatrix, PaperScore, psnr, relative_depth_errors, ssim
+from ovs3d.files import whole_file
 from ovs3d.palette import class_colours
 from ovs3d.relevancy import RelevancyRange, normalise_relevancy, relevancy
 from ovs3d.scene import Scene, View
@@ -20,7 +21,7 @@ from ovs3d.teachers.store import FeatureStore
 
 
 def evaluate(scene: Scene, figures: Path | None = None, masks: Path | None = None) -> dict[str, Any]:
-    """Scores of a run on its held-out views.
+    """Scores of a run on its held-out views; of a run that has trained geometry alone, those of colour and depth.
 
     Args:
         scene: the run.
@@ -35,19 +36,22 @@ def evaluate(scene: Scene, figures: Path | None = None, masks: Path | None = Non
     confusion, paper = ConfusionMatrix(scene.classes), PaperScore(scene.classes)
     rows, depth_errors = [], []
     for view in scene.held_out():
-        result = scene.segment(view.camera, with_scores=False)
-        rows.append({"view": view.name, "psnr": psnr(result.rgb, view.photo), "ssim": ssim(result.rgb, view.photo)})
+        result = scene.segment(view.camera, with_scores=False) if scene.model.has_semantics else None
+        rgb, depth = scene.look(view.camera) if result is None else (result.rgb, result.depth)
+        rows.append({"view": view.name, "psnr": psnr(rgb, view.photo), "ssim": ssim(rgb, view.photo)})
         if view.distance is not None:
-            depth_errors.append(relative_depth_errors(result.depth, view.distance))
+            depth_errors.append(relative_depth_errors(depth, view.distance))
+        if result is None:
+            continue
         if masks is not None:
-            masks.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(result.labels.numpy().astype(np.uint8)).save(masks / f"{view.name}.png")
+            with whole_file(masks / f"{view.name}.png") as draft:
+                Image.fromarray(result.labels.numpy().astype(np.uint8)).save(draft)
         if view.labels is not None:
             confusion.update(result.labels, view.labels)
             paper.update(result.labels, view.labels)
             if figures is not None:
-                figures.mkdir(parents=True, exist_ok=True)
-                save_figure(view, result.labels, view.labels, scene.classes, figures / f"{view.name}.png")
+                with whole_file(figures / f"{view.name}.png") as draft:
+                    save_figure(view, result.labels, view.labels, scene.classes, draft)
     labelled = int(confusion.counts.sum()) > 0
     return {
         "psnr": float(np.mean([row["psnr"] for row in rows])),

@@ -66,6 +66,18 @@ def test_a_half_written_copy_is_never_used(tmp_path: Path, monkeypatch: pytest.M
     assert image_size(training_views(views, 20)[0].image) == (20, 13)
 
 
+def test_names_that_differ_in_the_suffix_alone_have_copies_of_their_own(tmp_path: Path, cache: Path) -> None:
+    scene = write_transforms(tmp_path / "my scene", 3)
+    images = sorted((scene / "images").iterdir())
+    content = (scene / "transforms.json").read_text()
+    for image, name in zip(images, ("Foto ä 1.PNG", "Foto ä 1.png", "Foto ä 2.png"), strict=True):
+        image.rename(image.with_name(name))
+        content = content.replace(image.name, name)
+    (scene / "transforms.json").write_text(content, encoding="utf-8")
+    small = [view.image for view in training_views(read_transforms(scene / "transforms.json").views, 24)]
+    assert len(set(small)) == 3 and len({path.read_bytes() for path in small}) == 3
+
+
 def test_smaller_folders_are_preferred_to_copies(tmp_path: Path, cache: Path) -> None:
     scene = write_transforms(tmp_path / "s", 3)
     write_images(scene / "images_2", 3, (24, 16))

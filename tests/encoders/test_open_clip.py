@@ -62,6 +62,15 @@ def test_words_are_unit_length_and_equal_open_clips_own(encoder, model_name):
     assert torch.allclose(encoder.encode_text(words).norm(dim=-1), torch.ones(2))
 
 
+def test_templates_are_averaged_over_unit_vectors(encoder, model_name):
+    words, templates = ["a {red} ball", "wall"], ("{}", "a photo of {}.", "{} in a scene")
+    several = OpenClipEncoder(encoder.model, model_name, "toy", CPU, bf16=False, templates=templates)
+    for word, found in zip(words, several.encode_text(words), strict=True):
+        sentences = encoder.encode_text([word, f"a photo of {word}.", f"{word} in a scene"])
+        torch.testing.assert_close(found, F.normalize(sentences.mean(dim=0), dim=0), atol=1e-6, rtol=0)
+    assert not torch.allclose(several.encode_text(words), encoder.encode_text(words), atol=1e-3)
+
+
 def test_local_weights_load_and_name_their_space_by_content(encoder, model_name, tmp_path):
     path = tmp_path / "weights.pt"
     torch.save(encoder.model.state_dict(), path)

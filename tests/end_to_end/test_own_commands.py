@@ -16,7 +16,7 @@ from ovs3d.scene import Scene
 from ovs3d.teachers.cache import default_cache_root
 from tests.end_to_end.box_scene import HEIGHT, WIDTH
 from tests.end_to_end.camera_path import write_camera_path
-from tests.end_to_end.runs import checkpoint
+from tests.end_to_end.runs import checkpoint, small_config, train
 
 
 def test_eval_writes_numbers_figures_and_masks(run: Path, scene: Scene, tmp_path: Path, capsys) -> None:
@@ -40,6 +40,14 @@ def test_eval_without_labels_says_so(run: Path, scene_folder: Path, tmp_path: Pa
     assert main(["eval", str(run), "--out", str(tmp_path / "out"), "--data", str(bare)]) == 0
     assert "no labels" in capsys.readouterr().out
     assert json.loads((tmp_path / "out" / "eval.json").read_text())["segmentation"] is None
+
+
+def test_eval_of_geometry_alone_measures_colour(scene_folder: Path, features_folder: Path, tmp_path: Path) -> None:
+    config = small_config(scene_folder, features_folder, tmp_path, (6, 6))
+    train(config)
+    assert main(["eval", str(config.get_base_dir()), "--out", str(tmp_path / "out")]) == 0
+    written = json.loads((tmp_path / "out" / "eval.json").read_text())
+    assert written["segmentation"] is None and written["psnr"] > 5.0 and len(written["views"]) == 2
 
 
 def test_render_writes_a_closed_path_and_a_given_one(run: Path, tmp_path: Path) -> None:

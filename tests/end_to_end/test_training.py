@@ -8,9 +8,10 @@ import torch
 
 from ovs3d.evaluation.protocols import evaluate
 from ovs3d.scene import Scene
+from ovs3d.spaces import load_encoder
 from ovs3d.trainer import OVS3DTrainerConfig
 from tests.end_to_end.box_scene import CLASSES
-from tests.end_to_end.runs import GEOMETRY_STEPS, STEPS, checkpoint, small_config, train
+from tests.end_to_end.runs import GEOMETRY_STEPS, LOGGED_STEPS, STEPS, checkpoint, small_config, train
 
 SHORT = (12, 20)
 
@@ -21,6 +22,16 @@ def test_words_are_learnt(scene: Scene) -> None:
     assert results["psnr"] > 15.0
     assert results["segmentation"]["miou"] > 0.8
     assert results["segmentation"]["absent"] == []
+
+
+def test_words_are_asked_with_the_templates_of_the_run(scene_folder: Path, tmp_path: Path) -> None:
+    config = small_config(scene_folder, None, tmp_path, LOGGED_STEPS)
+    config.encoder, config.teachers, config.templates = "tiny-clip", ("clip-dense",), ("photo",)
+    train(config)
+    scene = Scene.load(config.get_base_dir())
+    found, bare = (encoder.encode_text(["red box"]) for encoder in (scene.text_encoder, load_encoder("tiny-clip")))
+    torch.testing.assert_close(found[0], scene.model.text[scene.classes.index("red box")])
+    assert float(found @ bare.T) < 0.999
 
 
 def test_checkpoint_is_small_safe_and_without_encoders(run: Path) -> None:

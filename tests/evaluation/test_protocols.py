@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -23,6 +24,7 @@ class FakeScene:
     """Two views of 2 x 4 pixels with the same rendering and other photographs and labels."""
 
     classes = CLASSES
+    model = SimpleNamespace(has_semantics=True)
 
     def __init__(self, labelled: bool) -> None:
         self.labels = [torch.tensor([[0, 0, 0, 1], [-1, 0, 1, 1]]), torch.tensor([[1, 1, 1, 1], [1, 1, 1, 1]])]

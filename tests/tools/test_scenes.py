@@ -14,6 +14,7 @@ from PIL import Image
 pytest.importorskip("open3d", reason="the ray caster needs open3d", exc_type=ImportError)
 
 from tools.scenes import Compiled, cameras, compile_scene, is_held_out, raycast_view, sample_scene
+from tools.scenes.cameras import look_at
 from tools.scenes.dataset import write_dataset
 from tools.scenes.meshes import even_quad, lathe
 from tools.scenes.shapes import build_shape
@@ -122,6 +123,20 @@ def test_depth_and_labels_agree_with_an_empty_room_by_hand(compiled: Compiled) -
     local = np.stack([(columns + 0.5 - 32) / focal, -(rows + 0.5 - 24) / focal, -np.ones(len(rows))], -1)
     world = local @ camera.camera_to_world[:3, :3].T
     assert np.allclose(view.depth[rows, columns], camera.position[2] / -world[:, 2], atol=1e-3)
+
+
+def test_surroundings_move_away_and_objects_stay(compiled: Compiled) -> None:
+    description = compiled.geometry.description
+    yard = description.in_a_yard(6.0)
+    assert (yard.objects, yard.path, yard.furniture) == (description.objects, description.path, description.furniture)
+    camera = look_at(np.array([2.0, 0.0, 1.0]), np.array([0.0, 0.0, 0.8]))
+    near, far = raycast_view(compiled, camera, *SIZE), raycast_view(compile_scene(yard), camera, *SIZE)
+    wall = [info.name for info in description.classes].index(description.room.wall)
+    both = (near.label == wall) & (far.label == wall)
+    assert both.sum() > 50 and np.median(far.depth[both] / near.depth[both]) > 3.0
+    objects = near.label < len(description.objects)
+    assert objects.sum() > 50 and np.array_equal(near.depth[objects], far.depth[objects])
+    assert np.mean(far.label == 255) < 0.001 and 50 < far.rgb.mean() < 200
 
 
 def test_raycast_is_deterministic_and_well_exposed(compiled: Compiled) -> None:

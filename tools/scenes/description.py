@@ -1,6 +1,6 @@
 """What a scene is, before any triangle: plain data, drawn from one seed by `sampling.sample_scene`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -99,6 +99,21 @@ class SceneDescription:
     def held_out(self) -> tuple[str, ...]:
         """Names of the scene's objects that encoders never saw in training."""
         return tuple(o.triple.name for o in self.objects if is_held_out(o.triple))
+
+    def in_a_yard(self, factor: float) -> "SceneDescription":
+        """The same things on open ground: walls, ceiling, lamps and windows `factor` times as large and as far away."""
+
+        def grown(vector: tuple[float, float, float]) -> tuple[float, float, float]:
+            x, y, z = vector
+            return factor * x, factor * y, factor * z
+
+        (x, y), height = self.room.size, self.room.height
+        room = replace(self.room, size=(factor * x, factor * y), height=factor * height)
+        lights = tuple(
+            replace(light, corner=grown(light.corner), edge_u=grown(light.edge_u), edge_v=grown(light.edge_v))
+            for light in self.lights
+        )
+        return replace(self, room=room, lights=lights)
 
     def rng(self, purpose: str) -> np.random.Generator:
         """A generator of its own for each purpose, so that a change in one part leaves the others alone."""
