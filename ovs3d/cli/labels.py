@@ -6,9 +6,11 @@ from typing import Annotated
 
 import tyro
 
+from ovs3d.cli.command import Command, Report
+
 
 @dataclass
-class Labels:
+class Labels(Command):
     """Take over label pictures, for example of ScanNet: ovs3d labels scene0000_00 --pictures scene0000_00/label-filt
     --table scannetv2-labels.combined.tsv --names nyu40class. Labels serve evaluation alone."""
 
@@ -23,7 +25,7 @@ class Labels:
     ids: str = "id"
     """Column of the ids that the pictures hold, such as nyu40id."""
 
-    def run(self) -> int:
+    def run(self) -> Report:
         """Writes the labels and tells their classes."""
         from nerfstudio.utils.rich_utils import CONSOLE
 
@@ -34,4 +36,5 @@ class Labels:
         CONSOLE.print(f"{len(done.names)} classes: {', '.join(done.names)}", markup=False)
         if done.unnamed:
             CONSOLE.print(f"No label, because the table does not name them: {', '.join(map(str, done.unnamed))}")
-        return 0
+        counts = {"photographs": done.views, "labelled": done.pictures, "unnamed": done.unnamed}
+        return Report({**counts, "classes": done.names, "written": {"labels": done.folder}})

@@ -75,7 +75,7 @@ def fuse(views: Sequence[RenderedView]) -> LabelledPoints:
     cells = _cells(points, voxel)
     _, cell = np.unique(cells, return_inverse=True)
     pixels_of = coo_matrix((np.ones(len(cell), np.int64), (cell, numbers)), shape=(cell.max() + 1, len(views))).tocsr()
-    kept = pixels_of.getnnz(axis=1) >= min(MIN_VIEWS, len(views))
+    kept = np.diff(pixels_of.indptr) >= min(MIN_VIEWS, len(views))
     label, probability = _vote(cell, labels, confidence)
     size = np.bincount(cell)
     middle, normal, colour = (_sums(cell, column)[kept] for column in (points, normals, rgb))
