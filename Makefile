@@ -8,7 +8,7 @@ STAMP := .venv/.installed
 # The ns-* commands and ruff, pyright and pytest are found without an activated environment.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install demo test bench results-main results-export results-real-world family clean
+.PHONY: help install demo test bench results-main results-export results-real-world results-queries family clean
 
 help:
 	@echo "make install         make .venv and install ovs3d into it"
@@ -17,6 +17,7 @@ help:
 	@echo "make bench           measure speed, write docs/results/benchmarks.json"
 	@echo "make results-main    measure the main table, write docs/results/main.json"
 	@echo "make results-export  measure exports of a run of results-main, write docs/results/export.json"
+	@echo "make results-queries     ask four scenes what is known of them, write docs/results/queries.json"
 	@echo "make results-real-world  measure real photographs where they are, write docs/results/real-world.json"
 	@echo "make clean           remove .venv and caches; outputs/ stays"
 
@@ -46,6 +47,9 @@ results-main: install family
 
 results-export: install
 	$(BIN)/python -m tools.results_export --run-path outputs/results-main/room-full/ovs3d-tiny/seed-0
+
+results-queries: install family
+	$(BIN)/python -m tools.results_queries
 
 results-real-world: install outputs/yard
 	$(BIN)/python -m tools.results_real_world
