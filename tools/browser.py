@@ -24,8 +24,14 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from ovs3d.viewer.host import HERE
 
 SOFTWARE_GL = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--no-sandbox")
-FULL_PIXELS = "const now = performance.now.bind(performance); performance.now = () => now() / 50"
-"""The page draws fewer pixels where it counts few frames a second, as without a GPU; with a slow clock it counts many."""
+SPARING = """
+    const now = performance.now.bind(performance);
+    performance.now = () => now() / 20;
+    window.requestAnimationFrame = (draw) => setTimeout(() => draw(performance.now()), 250);
+    window.cancelAnimationFrame = clearTimeout;
+"""
+"""Without a GPU the page would take all processors for its frames: it draws four a second. Where it counts few
+of them it draws fewer pixels; with a slow clock it counts many."""
 PATIENCE = 120.0
 """Seconds until a picture counts as never coming."""
 
@@ -81,7 +87,7 @@ class Tab:
         self.page: Page = browser.new_page(viewport={"width": width, "height": height})
         self.page.set_default_timeout(1000.0 * PATIENCE)
         self._canvas = self.page.locator("canvas").first
-        self.page.add_init_script(FULL_PIXELS)
+        self.page.add_init_script(SPARING)
         self.page.goto(f"http://{HERE}:{viewer.config.websocket_port}")
         self.wait(lambda: len(set(viewer.viser_server.get_clients()) - known) > 0)
         (number,) = set(viewer.viser_server.get_clients()) - known
@@ -124,18 +130,31 @@ class Tab:
         """The canvas."""
         return np.asarray(Image.open(io.BytesIO(self._canvas.screenshot())).convert("RGB"))
 
+    def until(self, true: Callable[[UInt8[np.ndarray, "h w 3"]], bool]) -> UInt8[np.ndarray, "h w 3"]:
+        """The canvas, as soon as something is true of it."""
+        picture = self.pixels()
+        deadline = time.monotonic() + PATIENCE
+        while not true(picture):
+            if time.monotonic() > deadline:
+                raise TimeoutError("the viewer did not show what it was asked for")
+            self.page.wait_for_timeout(300)
+            picture = self.pixels()
+        return picture
+
     def settled(self) -> UInt8[np.ndarray, "h w 3"]:
         """The canvas, once it has stayed as it is for a second and is drawn in full."""
-        before = self.pixels()
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
+        self.page.wait_for_timeout(1000)  # Until what was done last has reached the server.
+        machine = self.viewer.render_statemachines[self.client.client_id]
+        pictures = [self.pixels()]
+
+        def at_rest(picture: UInt8[np.ndarray, "h w 3"]) -> bool:
             self.page.wait_for_timeout(1000)
-            machine = self.viewer.render_statemachines[self.client.client_id]
-            now = self.pixels()
-            if machine.state == "high" and machine.next_action is None and np.array_equal(before, now):
-                return now
-            before = now
-        raise TimeoutError("the view did not come to rest")
+            pictures.append(picture)
+            lock = self.viewer.train_lock
+            waiting = machine.next_action is not None or (lock is not None and lock.locked())
+            return machine.state == "high" and not waiting and np.array_equal(pictures[-2], picture)
+
+        return self.until(at_rest)
 
     def wait(self, true: Callable[[], bool]) -> None:
         """Until something is true."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import tyro
 from PIL import Image
+from playwright.sync_api import Browser
 
 from ovs3d.cli.runs import find_run
 from ovs3d.viewer.legend import FOLDED
@@ -19,8 +20,14 @@ def main(demo: Path = Path("outputs/demo"), out: Path = Path("docs/figures"), vi
         out: folder of the figures.
         view: training view that is looked from.
     """
+    with start_browser() as browser:
+        draw(browser, find_run(demo), out, view)
+
+
+def draw(browser: Browser, config_path: Path, out: Path, view: int) -> None:
+    """Asks a run for two of its classes, switches one off and picks the middle of the view."""
     out.mkdir(parents=True, exist_ok=True)
-    with serve(find_run(demo)) as viewer, start_browser() as browser:
+    with serve(config_path) as viewer:
         tab = Tab(browser, viewer, width=1200, height=720)
         for handle in viewer.camera_handles.values():
             handle.visible = False

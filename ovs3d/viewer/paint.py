@@ -32,7 +32,7 @@ def paint_classes(
 def paint_scores(
     rgb: Float[Tensor, "h w 3"], scores: Float[Tensor, "h w questions"], threshold: float, opacity: float
 ) -> Float[Tensor, "h w 3"]:
-    """Scores in [0, 1] over the picture, where the best one reaches `threshold`.
+    """Scores in [0, 1] over the picture, where the best one is above `threshold`.
 
     One question is painted as heat, blue 0 and red 1; several have a colour each, `class_colours`.
     """
@@ -41,7 +41,7 @@ def paint_scores(
         colour = torch.from_numpy(relevancy_to_rgb(best.cpu().numpy())).to(rgb) / 255.0
     else:
         colour = (torch.from_numpy(class_colours(scores.shape[-1])).to(rgb) / 255.0)[which]
-    return blend(rgb, colour, opacity * (best >= threshold).float())
+    return blend(rgb, colour, opacity * (best > threshold).float())
 
 
 def paint_selection(selection: Float[Tensor, "h w scales"]) -> Float[Tensor, "h w 3"]:

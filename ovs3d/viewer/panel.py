@@ -57,7 +57,7 @@ class Panel(ViewerControl):
             gui.add_button(
                 "Pick a place", icon=Icon.POINTER, hint="Click into the view: what else is like what is there?"
             ).on_click(self._pick)
-            self.threshold = gui.add_slider("Threshold", 0.0, 1.0, 0.01, 0.5, hint="Least score that is painted.")
+            self.threshold = gui.add_slider("Threshold", 0.0, 1.0, 0.01, 0.5, hint="Scores above it are painted.")
             self.opacity = gui.add_slider("Opacity", 0.0, 1.0, 0.05, 0.6, hint="Of what is painted over the picture.")
             self._message = gui.add_markdown(HELP)
             self._legend = Legend(gui, classes, class_colours(len(classes)), self._redraw)

@@ -20,8 +20,8 @@ def test_class_that_is_switched_off_is_the_picture() -> None:
     torch.testing.assert_close(painted, expected)
 
 
-@pytest.mark.parametrize(("threshold", "painted"), [(0.0, 4), (0.5, 2), (0.9, 1), (0.95, 0)])
-def test_scores_are_painted_from_the_threshold_on(threshold: float, painted: int) -> None:
+@pytest.mark.parametrize(("threshold", "painted"), [(0.0, 4), (0.4, 2), (0.5, 1), (0.95, 0)])
+def test_scores_are_painted_above_the_threshold(threshold: float, painted: int) -> None:
     scores = torch.tensor([[0.1, 0.9], [0.5, 0.4]])[..., None]
     picture = paint_scores(GREY, scores, threshold, opacity=1.0)
     assert int((picture != GREY).any(dim=-1).sum()) == painted
