@@ -86,7 +86,7 @@ class Tab:
         known = set(viewer.viser_server.get_clients())
         self.page: Page = browser.new_page(viewport={"width": width, "height": height})
         self.page.set_default_timeout(1000.0 * PATIENCE)
-        self._canvas = self.page.locator("canvas").first
+        self._canvas = self.page.locator("canvas[data-engine]")
         self.page.add_init_script(SPARING)
         self.page.goto(f"http://{HERE}:{viewer.config.websocket_port}")
         self.wait(lambda: len(set(viewer.viser_server.get_clients()) - known) > 0)
