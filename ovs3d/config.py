@@ -14,8 +14,11 @@ from ovs3d.optimizers import FusedAdamConfig
 from ovs3d.pipeline import OVS3DPipelineConfig
 from ovs3d.schedulers import StageSchedulerConfig
 from ovs3d.trainer import OVS3DTrainerConfig
+from ovs3d.viewer.host import HERE, listen_here
 
-ensure_ffmpeg()  # Every host command imports this module, and ns-render needs the program.
+# Every host command imports this module.
+ensure_ffmpeg()  # ns-render needs the program.
+listen_here()
 
 
 def optimizers(geometry_rate: float = 1.0) -> dict:
@@ -56,7 +59,7 @@ def base() -> OVS3DTrainerConfig:
             model=OVS3DModelConfig(),
         ),
         optimizers=optimizers(),
-        viewer=ViewerConfig(num_rays_per_chunk=1 << 14, websocket_host="127.0.0.1"),
+        viewer=ViewerConfig(num_rays_per_chunk=1 << 14, websocket_host=HERE),
         vis="viewer+tensorboard",
     )
 

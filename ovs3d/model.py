@@ -1,6 +1,7 @@
 """The model as the host sees it: a radiance field, and after its stage a semantic field on frozen geometry."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
@@ -20,7 +21,7 @@ from ovs3d.model_config import OVS3DModelConfig
 from ovs3d.objectives import semantic_losses
 from ovs3d.palette import class_colours
 
-ExtraOutput = Literal["class_scores", "hidden"]
+ExtraOutput = Literal["class_scores", "hidden", "selection"]
 POINTS_AT_ONCE = 16384
 Keeps = Callable[[Float[Tensor, "*n 3"]], Bool[Tensor, "*n"]]
 """World-space points -> where density stays."""
@@ -191,7 +192,18 @@ class OVS3DModel(Model):
             outputs["class_scores"] = products * self.semantic.inverse_lengths(hidden)
         if "hidden" in self.extra_outputs:
             outputs |= {"hidden": hidden, "inverse_lengths": self.semantic.inverse_lengths(hidden)}
+        if "selection" in self.extra_outputs:
+            outputs["selection"] = self.semantic.select(rendering.contract(pick(points, indices)), kept)
         return outputs
+
+    @contextmanager
+    def giving(self, *extra_outputs: ExtraOutput) -> Iterator[None]:
+        """Adds outputs to those of views."""
+        before, self.extra_outputs = self.extra_outputs, extra_outputs
+        try:
+            yield
+        finally:
+            self.extra_outputs = before
 
     @torch.no_grad()
     def hidden_at(self, points: Float[Tensor, "points 3"]) -> Float[Tensor, "points hidden"]:

@@ -19,6 +19,7 @@ from ovs3d.evaluation.metrics import ConfusionMatrix, PaperScore, psnr
 from ovs3d.field.samples import SampleTable, build_table
 from ovs3d.model import OVS3DModel
 from ovs3d.model_config import OVS3DModelConfig
+from ovs3d.viewer.panel import Panel
 
 LATTICE_STEP = 8
 """While training, held-out views are scored at every so many rows and columns: one pixel in 64."""
@@ -43,6 +44,10 @@ class OVS3DPipeline(VanillaPipeline):
     config: OVS3DPipelineConfig
     datamanager: OVS3DDataManager  # pyright: ignore[reportIncompatibleVariableOverride]
     model: OVS3DModel  # pyright: ignore[reportIncompatibleMethodOverride]
+
+    def __init__(self, config: OVS3DPipelineConfig, *args: Any, **kwargs: Any) -> None:
+        super().__init__(config, *args, **kwargs)
+        self.panel = Panel(self)
 
     def get_train_loss_dict(self, step: int) -> tuple[Any, dict[str, Any], dict[str, Any]]:
         """Host's step; the first one of the semantic stage freezes geometry and draws the sample table."""

@@ -21,6 +21,7 @@ from ovs3d.export.views import chosen_views, render_views
 from ovs3d.field.backbones import check_backbone
 from ovs3d.model import ExtraOutput, OVS3DModel
 from ovs3d.palette import class_colours
+from ovs3d.pipeline import OVS3DPipeline
 from ovs3d.preflight import latest_checkpoint
 from ovs3d.query.ask import Query, gather_prototypes, to_question
 from ovs3d.query.places import Places
@@ -79,6 +80,12 @@ class Scene:
         model.load_state_dict({name: x for name, x in state.items() if name in model.state_dict()})
         model.update_to_step(checkpoint["step"])
         return cls(config, model.to(device).eval())
+
+    @classmethod
+    def of(cls, pipeline: OVS3DPipeline) -> "Scene":
+        """The scene that a pipeline of the host has loaded or is training; the model is shared, in its present mode."""
+        encoder = pipeline.config.datamanager.encoder
+        return cls(OVS3DTrainerConfig(pipeline=pipeline.config, encoder=encoder), pipeline.model)
 
     @cached_property
     def train_outputs(self) -> DataparserOutputs:
@@ -330,11 +337,8 @@ class Scene:
     @torch.no_grad()
     def _render(self, camera: Cameras, *extra_outputs: ExtraOutput) -> dict[str, Tensor]:
         self._require_semantics()
-        self.model.extra_outputs = extra_outputs
-        try:
+        with self.model.giving(*extra_outputs):
             outputs = self.model.get_outputs_for_camera(camera.to(self.model.device))
-        finally:
-            self.model.extra_outputs = ()
         if self.model.keeps is not None:
             clear_empty(outputs)
         return outputs

@@ -22,6 +22,7 @@ from tools.benchmarks.rendering import video
 from tools.benchmarks.stage2 import stage2
 from tools.benchmarks.startup import startup
 from tools.benchmarks.training import demo, kernels, throughput, time_to_psnr
+from tools.benchmarks.viewer import viewer
 
 PREFACE = """# Benchmarks
 
@@ -86,6 +87,7 @@ class Benchmark:
             "features": lambda: features(self.repetitions),
             "video": lambda: video(self.room, self.repetitions),
             "queries": lambda: queries(self.room, self.repetitions),
+            "viewer": lambda: viewer(self.room, self.repetitions),
             "growth": growth,
             "large": large,
             "demo": lambda: demo(self.room),

@@ -74,16 +74,19 @@ class SemanticField(nn.Module):
         self, contracted: Float[Tensor, "rays samples 3"], weights: Float[Tensor, "rays samples"]
     ) -> RaySemantics:
         """Renders the semantics of rays from `contracted` points, in [-1, 1], and rendering `weights` (detached)."""
-        rays, samples, _ = contracted.shape
-        flat = contracted.reshape(-1, 3)
         latent = self.composite_latent(contracted, weights)
-        votes = torch.sigmoid(self.selection_layer(self.selection_planes(flat)))
-        selection = composite(weights, votes.reshape(rays, samples, -1))
         return RaySemantics(
             features=self.feature_head(latent),
             patch_features=self.patch_head(latent) if self.patch_head is not None else None,
-            selection=torch.softmax(self.sharpness * selection, dim=-1),
+            selection=self.select(contracted, weights),
         )
+
+    def select(
+        self, contracted: Float[Tensor, "rays samples 3"], weights: Float[Tensor, "rays samples"]
+    ) -> Float[Tensor, "rays scales"]:
+        """The selection volume along rays: a softmax over scales."""
+        votes = torch.sigmoid(self.selection_layer(self.selection_planes(contracted.reshape(-1, 3))))
+        return torch.softmax(self.sharpness * composite(weights, votes.reshape(*weights.shape, -1)), dim=-1)
 
     def composite_latent(
         self, contracted: Float[Tensor, "rays samples 3"], weights: Float[Tensor, "rays samples"]

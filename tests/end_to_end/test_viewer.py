@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,10 @@ from tests.end_to_end.runs import small_config
 
 PATIENCE = 120.0
 """Seconds until a start or a picture counts as never coming."""
+CAMERA = {
+    "type": "ViewerCameraMessage", "wxyz": (1.0, 0.0, 0.0, 0.0), "position": (0.0, 0.0, 0.0),
+    "fov": 1.0, "aspect": 1.5, "look_at": (0.0, 0.0, 1.0), "up_direction": (0.0, -1.0, 0.0),
+}  # fmt: skip
 
 
 def free_port() -> int:
@@ -49,9 +54,8 @@ def viewer(run: Path, tmp_path: Path) -> Iterator[tuple[subprocess.Popen, int, P
     port, printed = free_port(), tmp_path / "printed.txt"
     arguments = ["--load-config", run / "config.yml", "--viewer.websocket-port", port]
     command = [sys.executable, "-m", "nerfstudio.scripts.viewer.run_viewer", *map(str, arguments)]
-    command += ["--viewer.websocket-host", "127.0.0.1"]
     # A stopped process does not clear its temporary files away.
-    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
     with printed.open("w") as file:
         process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=file, stderr=subprocess.STDOUT)
     try:
@@ -80,13 +84,12 @@ def test_ns_viewer_shows_a_trained_run(viewer: tuple[subprocess.Popen, int, Path
     process, port, printed = viewer
     assert status_of(port) == 200
     colours = scene.model.colours.numpy() * 255.0
-    camera = {
-        "type": "ViewerCameraMessage", "wxyz": (1.0, 0.0, 0.0, 0.0), "position": (0.0, 0.0, 0.0),
-        "fov": 1.0, "aspect": 1.5, "look_at": (0.0, 0.0, 1.0), "up_direction": (0.0, -1.0, 0.0),
-    }  # fmt: skip
     with connect(f"ws://127.0.0.1:{port}", max_size=None, proxy=None) as browser:
-        browser.send(msgspec.msgpack.encode(camera))
+        browser.send(msgspec.msgpack.encode(CAMERA))
         for message in messages(browser):
+            if message.get("label") == "Opacity":
+                opaque = {"type": "GuiUpdateMessage", "id": message["id"], "updates": {"value": 1.0}}
+                browser.send(msgspec.msgpack.encode(opaque))
             if "segmentation" in message.get("updates", {}).get("options", ()):
                 choice = {"type": "GuiUpdateMessage", "id": message["id"], "updates": {"value": "segmentation"}}
                 browser.send(msgspec.msgpack.encode(choice))
@@ -95,7 +98,7 @@ def test_ns_viewer_shows_a_trained_run(viewer: tuple[subprocess.Popen, int, Path
                 if np.median(np.abs(pixels - colours).max(axis=-1).min(axis=-1)) < 6.0:
                     break  # Most pixels have the colour of a class: it is the segmentation.
     assert process.poll() is None
-    assert "Traceback" not in printed.read_text()
+    assert f"http://127.0.0.1:{port}" in printed.read_text() and "Traceback" not in printed.read_text()
 
 
 def test_ns_train_serves_the_viewer(scene_folder: Path, features_folder: Path, tmp_path: Path) -> None:
@@ -110,3 +113,42 @@ def test_ns_train_serves_the_viewer(scene_folder: Path, features_folder: Path, t
         assert trainer.step == 3 and status_of(config.viewer.websocket_port) == 200
     finally:
         trainer.shutdown()
+
+
+def test_words_that_are_typed_too_early_are_asked_when_the_semantics_begin(
+    scene_folder: Path, features_folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config: OVS3DTrainerConfig = small_config(scene_folder, features_folder, tmp_path, (10, 100_000))
+    config.vis, config.viewer.websocket_port = "viewer", free_port()
+    config.viewer.quit_on_train_completion = True
+    config.get_base_dir().mkdir(parents=True)
+    trainer = config.setup(local_rank=0, world_size=1)
+    trainer.setup()
+    panel = trainer.pipeline.panel
+
+    def look_on() -> None:
+        """A browser that types a word before training begins, and training ends once the word is seen."""
+        with connect(f"ws://127.0.0.1:{config.viewer.websocket_port}", max_size=None, proxy=None) as browser:
+            browser.send(msgspec.msgpack.encode(CAMERA))
+            panel.words.value = "red box"
+            for message in messages(browser):
+                told.append(str(message.get("updates", {}).get("markdown", "")))
+                offered.extend(message.get("updates", {}).get("options", ()))
+                if "Shown: red box" in told[-1]:
+                    break
+        trainer.stop_training = True
+
+    told: list[str] = []
+    offered: list[str] = []
+    browser = threading.Thread(target=look_on)
+    browser.start()
+    try:
+        while not any("begins at step 10" in each for each in told):
+            time.sleep(0.05)
+        trainer.train()
+        browser.join(timeout=PATIENCE)
+    finally:
+        trainer.shutdown()
+    assert "Shown: red box" in told[-1] and {"relevancy", "selection", "pca"} <= set(offered)
+    printed = capfd.readouterr()
+    assert "Traceback" not in printed.out + printed.err

@@ -1,0 +1,1 @@
+"""Asking a scene in nerfstudio's viewer: a panel, and the outputs that it paints."""

@@ -1,0 +1,79 @@
+"""What the viewer renders: the model's outputs and those of the panel."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool
+from nerfstudio.cameras.cameras import Cameras
+from nerfstudio.cameras.rays import RayBundle
+from nerfstudio.data.scene_box import OrientedBox
+from torch import Tensor
+
+from ovs3d.model import ExtraOutput, OVS3DModel
+from ovs3d.pca import PrincipalColours
+from ovs3d.relevancy import unit
+from ovs3d.viewer.asking import Asked
+from ovs3d.viewer.paint import paint_classes, paint_scores, paint_selection
+
+STRIP = 1 << 14
+"""Rays that are painted at a time: what words are compared with takes hundreds of numbers a ray."""
+NEEDED: dict[str, ExtraOutput] = {"relevancy": "hidden", "selection": "selection", "pca": "hidden"}
+"""Outputs of the panel besides `segmentation`, and what they are painted from."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is to be seen; read once per render, so that no picture shows half a change."""
+
+    outputs: frozenset[str]
+    """Outputs that somebody looks at."""
+    asked: Asked | None
+    threshold: float
+    opacity: float
+    shown: Bool[Tensor, " classes"]
+    """Classes that are switched on."""
+    colours: PrincipalColours | None
+    """Known where `pca` is looked at."""
+
+
+class ViewedModel:
+    """Stands in the place of the model where the viewer renders, and nowhere else.
+
+    The host offers every output by its name. Those that nobody looks at are not computed: they are the colour.
+    """
+
+    def __init__(self, model: OVS3DModel, look: Callable[[], Look]) -> None:
+        self._model, self._look = model, look
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    @torch.no_grad()
+    def get_outputs_for_camera(self, camera: Cameras, obb_box: OrientedBox | None = None) -> dict[str, Tensor]:
+        """In the place of the model's: the host's arguments, and the outputs of the panel as well."""
+        rays = camera.generate_rays(camera_indices=0, keep_shape=True, obb_box=obb_box)
+        if not self._model.has_semantics:
+            return self._model.get_outputs_for_camera_ray_bundle(rays)
+        look = self._look()
+        rows = max(1, STRIP // rays.shape[1])
+        strips = [self._paint(rays[first : first + rows], look) for first in range(0, rays.shape[0], rows)]
+        return {name: torch.cat([strip[name] for strip in strips]) for name in strips[0]}
+
+    def _paint(self, rays: RayBundle, look: Look) -> dict[str, Tensor]:
+        model = self._model
+        with model.giving(*{NEEDED[name] for name in look.outputs & NEEDED.keys()}):
+            given = model.get_outputs_for_camera_ray_bundle(rays)
+        hidden, lengths = given.pop("hidden", None), given.pop("inverse_lengths", None)
+        selection, rgb = given.pop("selection", None), given["rgb"]
+        painted = given | dict.fromkeys(NEEDED, rgb)
+        painted["segmentation"] = paint_classes(rgb, given["segmentation"], given["class_id"], look.shown, look.opacity)
+        if "relevancy" in look.outputs and look.asked is not None:
+            cosines = model.semantic.products(hidden, look.asked.vectors.to(rgb)) * lengths
+            painted["relevancy"] = paint_scores(rgb, look.asked.scores(cosines), look.threshold, look.opacity)
+        if "selection" in look.outputs:
+            painted["selection"] = paint_selection(selection)
+        if "pca" in look.outputs and look.colours is not None:
+            painted["pca"] = look.colours(unit(model.semantic.last_layer(hidden)).cpu()).to(rgb)
+        return painted

@@ -1,0 +1,115 @@
+"""What a browser that looks on costs the training."""
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+from nerfstudio.viewer.viewer import Viewer
+from websockets.sync.client import connect
+
+from ovs3d.evaluation.results import ResultRow
+from ovs3d.trainer import OVS3DTrainer
+from tools.benchmarks.methods import tiny_on
+from tools.benchmarks.timing import median_row, take_turns
+
+GEOMETRY_STEPS = 400
+TURN = 15.0
+"""Seconds, about, that a turn lasts: several renders of the viewer."""
+WORDS = "a red ball, a wooden box"
+CAMERA = {
+    "type": "ViewerCameraMessage", "wxyz": (1.0, 0.0, 0.0, 0.0), "position": (0.0, 0.0, 0.0), "fov": 1.0,
+    "aspect": 1.5, "look_at": (0.0, 0.0, 1.0), "up_direction": (0.0, -1.0, 0.0),
+}  # fmt: skip
+
+
+def viewer(room: Path, repetitions: int) -> Iterator[ResultRow]:
+    """How much slower both stages train while a viewer is open."""
+    with tempfile.TemporaryDirectory() as folder:
+        training = Training(room, Path(folder))
+        try:
+            yield training.slowdown("geometry stage", "rgb", repetitions)
+            training.advance(max(0, GEOMETRY_STEPS - training.trainer.step))
+            yield training.slowdown("semantic stage", "relevancy", repetitions)
+        finally:
+            training.trainer.shutdown()
+
+
+class Training:
+    """`ns-train ovs3d-tiny` with the viewer, some steps at a time."""
+
+    def __init__(self, room: Path, folder: Path) -> None:
+        config = tiny_on(room, 320)
+        config.output_dir, config.vis = folder, "viewer"
+        config.geometry_steps, config.max_num_iterations = GEOMETRY_STEPS, 100_000
+        config.steps_per_save = 1_000_000
+        config.viewer.quit_on_train_completion = True
+        config.machine.device_type = "cpu"
+        config.set_timestamp()
+        config.get_base_dir().mkdir(parents=True)
+        self.config = config
+        self.trainer: OVS3DTrainer = config.setup(local_rank=0, world_size=1)
+        self.trainer.setup()
+        self.advance(20)
+
+    def advance(self, steps: int) -> None:
+        """Trains on."""
+        trainer = self.trainer
+        trainer.training_state = "training"
+        trainer._start_step = trainer.step + 1 if trainer.step > 0 else 0
+        self.config.max_num_iterations = trainer._start_step + steps
+        trainer.train()
+
+    def slowdown(self, stage: str, output: str, repetitions: int) -> ResultRow:
+        """Per cent of time that a step takes longer while somebody looks at an output, in turns with nobody."""
+        began = time.perf_counter()
+        self.advance(20)
+        steps = max(20, round(20 * TURN / (time.perf_counter() - began)))
+
+        def watched() -> None:
+            assert isinstance(self.trainer.viewer_state, Viewer)
+            with watching(self.trainer.viewer_state, output):
+                self.advance(steps)
+
+        pairs = take_turns(watched, lambda: self.advance(steps), repetitions)
+        slower = tuple(100.0 * (own / other - 1.0) for own, other in zip(pairs.ours, pairs.theirs, strict=True))
+        name = f"{stage}, what a viewer that shows {output} adds to a step"
+        return median_row(name, slower, 10.0, "%", higher_is_better=False)
+
+
+@contextmanager
+def watching(viewer: Viewer, output: str) -> Iterator[None]:
+    """A browser's connection, in a process of its own, that looks at an output."""
+    url = f"ws://127.0.0.1:{viewer.config.websocket_port}"
+    browser = subprocess.Popen([sys.executable, "-m", __name__, url])
+    while len(viewer.viser_server.get_clients()) == 0:
+        time.sleep(0.05)
+    dropdown = viewer.control_panel._output_render
+    while output not in dropdown.options:
+        time.sleep(0.05)
+    dropdown.value = output
+    if output == "relevancy":
+        viewer.pipeline.panel.words.value = WORDS  # pyright: ignore[reportAttributeAccessIssue]
+    try:
+        yield
+    finally:
+        browser.terminate()
+        browser.wait()
+        while len(viewer.viser_server.get_clients()) > 0:
+            time.sleep(0.05)
+
+
+def look_on(url: str) -> None:
+    """Receives pictures and throws them away."""
+    with connect(url, max_size=None, proxy=None) as browser:
+        browser.send(msgspec.msgpack.encode(CAMERA))
+        for _ in browser:
+            pass
+
+
+if __name__ == "__main__":
+    look_on(sys.argv[1])
