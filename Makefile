@@ -8,12 +8,13 @@ STAMP := .venv/.installed
 # The ns-* commands and ruff, pyright and pytest are found without an activated environment.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install demo test bench results-main results-export results-real-world results-queries family clean
+.PHONY: help install demo test test-browser bench results-main results-export results-real-world results-queries family clean
 
 help:
 	@echo "make install         make .venv and install ovs3d into it"
 	@echo "make demo            train, evaluate and render the bundled scene, on any machine, without network"
 	@echo "make test            ruff, pyright and pytest"
+	@echo "make test-browser    the viewer's panel in Chromium, some minutes without a GPU"
 	@echo "make bench           measure speed, write docs/results/benchmarks.json"
 	@echo "make results-main    measure the main table, write docs/results/main.json"
 	@echo "make results-export  measure exports of a run of results-main, write docs/results/export.json"
@@ -38,6 +39,9 @@ test: install
 	ruff format --check .
 	pyright
 	pytest
+
+test-browser: install
+	pytest -m browser
 
 bench: install
 	$(BIN)/python -m tools.benchmark

@@ -121,6 +121,8 @@ class Tab:
         with self.client.atomic():
             self.client.camera.position = pose[:3, 3] * VISER_NERFSTUDIO_SCALE_RATIO
             self.client.camera.wxyz = turned.wxyz
+        asked = self.client.camera.update_timestamp
+        self.wait(lambda: self.client.camera.update_timestamp > asked)  # The page tells where it is now.
 
     def camera(self, height: int, width: int) -> Cameras:
         """What the page looks from."""

@@ -21,7 +21,7 @@ from tools.browser import Tab, find_chromium, serve, start_browser
 from tools.viewer_figures import draw
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.browser,
     pytest.mark.skipif(find_chromium() is None, reason="needs Chromium: apt-get install chromium"),
 ]
 OPACITY = 0.6
@@ -139,7 +139,7 @@ def test_class_that_is_switched_off_shows_its_colour(tab: Tab, scene: Scene) -> 
     painted = tab.settled()
     region = pixels_of(tab, scene, "green box")
     tab.press("green box")
-    tab.until(lambda picture: alike(changed(painted, picture), region) and same(plain)(picture[region]))
+    tab.until(lambda picture: alike(changed(painted, picture), region) and same(plain[region])(picture[region]))
     tab.press("green box")
     tab.until(same(painted))
     tab.press("Show all / none")
