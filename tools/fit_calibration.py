@@ -27,7 +27,7 @@ from tools.results.variants import ENCODERS
 SHORT = ("--geometry-steps", "1000", "--max-num-iterations", "1600")
 """Shapes need not be exact here."""
 HIDDEN = (24, 24)
-SAMPLES, PASSES = 400_000, 25
+SAMPLES, PASSES, BATCH = 400_000, 25, 2000
 """Of the evidence, and over it: more of either makes the network surer than it is right in other rooms."""
 
 
@@ -70,7 +70,7 @@ def fit(evidence: Float[np.ndarray, "samples 4"], truth: Bool[np.ndarray, " samp
     """Weights and biases of a network of tanh layers; the evidence's scaling is folded into the first."""
     chosen = np.random.default_rng(0).permutation(len(evidence))[:SAMPLES]
     scaler = StandardScaler().fit(evidence[chosen])
-    network = MLPClassifier(HIDDEN, activation="tanh", batch_size=2000, max_iter=PASSES, random_state=0)
+    network = MLPClassifier(HIDDEN, activation="tanh", batch_size=BATCH, max_iter=PASSES, random_state=0)  # pyright: ignore[reportArgumentType] - read from its default, "auto".
     network.fit(scaler.transform(evidence[chosen]), truth[chosen])
     CONSOLE.log(f"Mean log loss {network.loss_:.4f} over {len(chosen)} samples")
     weights = [coefficients.T for coefficients in network.coefs_]

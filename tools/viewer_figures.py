@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import tyro
 from PIL import Image
@@ -31,8 +32,9 @@ def draw(browser: Browser, config_path: Path, out: Path, view: int) -> None:
         tab = Tab(browser, viewer, width=1200, height=720)
         for handle in viewer.camera_handles.values():
             handle.visible = False
-        tab.look_from(viewer.pipeline.datamanager.train_dataset.cameras[view : view + 1])
-        classes = viewer.pipeline.model.config.classes
+        pipeline: Any = viewer.pipeline
+        tab.look_from(pipeline.datamanager.train_dataset.cameras[view : view + 1])
+        classes = pipeline.model.config.classes
         if len(classes) > FOLDED:
             tab.page.get_by_text("Classes", exact=True).click()
         tab.write("Words", ", ".join(classes[:2]))

@@ -46,14 +46,12 @@ class Panel(ViewerControl):
         super()._setup(viewer)
         self._asker = Asker(self._pipeline, viewer.train_lock or nullcontext())
         viewed = ViewedModel(self._pipeline.model, self._look)
-        viewer.get_model = lambda: viewed
+        vars(viewer)["get_model"] = lambda: viewed
         gui, classes = self.viser_server.gui, self._pipeline.config.model.classes
         # Between the host's header and its tabs, which begin with the next element.
         with gui.add_folder("Ask", order=math.nextafter(viewer.stats_markdown.order, math.inf)):
             self.words = gui.add_text("Words", "", hint="What to look for; commas between several.")
-            self.negatives = gui.add_text(
-                "Negatives", "", hint="What it is not; the classes of the run but for the nearest one where empty."
-            )
+            self.negatives = gui.add_text("Negatives", "", hint="What it is not; the classes of the run where empty.")
             gui.add_button(
                 "Pick a place", icon=Icon.POINTER, hint="Click into the view: what else is like what is there?"
             ).on_click(self._pick)

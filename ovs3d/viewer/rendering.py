@@ -63,17 +63,18 @@ class ViewedModel:
 
     def _paint(self, rays: RayBundle, look: Look) -> dict[str, Tensor]:
         model = self._model
-        with model.giving(*{NEEDED[name] for name in look.outputs & NEEDED.keys()}):
+        wanted: set[ExtraOutput] = {NEEDED[name] for name in NEEDED if name in look.outputs}
+        with model.giving(*wanted):
             given = model.get_outputs_for_camera_ray_bundle(rays)
         hidden, lengths = given.pop("hidden", None), given.pop("inverse_lengths", None)
         selection, rgb = given.pop("selection", None), given["rgb"]
         painted = given | dict.fromkeys(NEEDED, rgb)
         painted["segmentation"] = paint_classes(rgb, given["segmentation"], given["class_id"], look.shown, look.opacity)
-        if "relevancy" in look.outputs and look.asked is not None:
+        if "relevancy" in look.outputs and look.asked is not None and hidden is not None and lengths is not None:
             cosines = model.semantic.products(hidden, look.asked.vectors.to(rgb)) * lengths
             painted["relevancy"] = paint_scores(rgb, look.asked.scores(cosines), look.threshold, look.opacity)
-        if "selection" in look.outputs:
+        if selection is not None:
             painted["selection"] = paint_selection(selection)
-        if "pca" in look.outputs and look.colours is not None:
+        if "pca" in look.outputs and look.colours is not None and hidden is not None:
             painted["pca"] = look.colours(unit(model.semantic.last_layer(hidden)).cpu()).to(rgb)
         return painted

@@ -67,7 +67,8 @@ def test_first_stage_yields_pixels_without_labels(folders) -> None:
     assert "labels" not in item
     view, row, column = batch["indices"][0].tolist()
     assert torch.equal(batch["image"][0], manager.train_dataset[view]["image"][row, column])
-    assert next(manager.iter_train_image_dataloader)["image"].dtype == torch.uint8, "all photographs are held as bytes"
+    held = manager.train_image_dataloader.cached_collated_batch
+    assert held is not None and held["image"].dtype == torch.uint8, "all photographs are held as bytes"
     assert "labels" in manager.eval_dataset[0]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -197,7 +198,8 @@ def test_two_hundred_words_in_any_script(tab: Tab, scene: Scene, monkeypatch: py
             return torch.cat(vectors)
 
     plain = tab.settled()
-    monkeypatch.setitem(tab.viewer.pipeline.panel._asker.scene.__dict__, "text_encoder", AnyWord())
+    panel: Any = tab.viewer.pipeline.panel
+    monkeypatch.setitem(panel._asker.scene.__dict__, "text_encoder", AnyWord())
     tab.write("Words", ", ".join(f"\u7269{number}" for number in range(199)) + ", red box")
     tab.wait_for_text("and 180 more")
     assert "\u72690" in tab.page.get_by_text("Shown:").inner_text()

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from nerfstudio.viewer.viewer import Viewer
@@ -93,7 +94,8 @@ def watching(viewer: Viewer, output: str) -> Iterator[None]:
         time.sleep(0.05)
     dropdown.value = output
     if output == "relevancy":
-        viewer.pipeline.panel.words.value = WORDS  # pyright: ignore[reportAttributeAccessIssue]
+        panel: Any = viewer.pipeline.panel
+        panel.words.value = WORDS
     try:
         yield
     finally:
