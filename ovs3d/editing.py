@@ -81,6 +81,7 @@ def keeper(scene: "Scene", keep: Sequence[str], without: Sequence[str]) -> Keeps
     before = scene.model.keeps
 
     def keeps(points: Float[Tensor, "*n 3"]) -> Bool[Tensor, "*n"]:
+        """Which world-space points stay."""
         stays = torch.ones_like(points[..., 0], dtype=torch.bool) if before is None else before(points)
         if kept:
             stays &= torch.stack([part.contains(points) for part in kept]).any(dim=0)

@@ -9,7 +9,6 @@ from jaxtyping import Float, Float16
 from ovs3d.export.pointcloud import LabelledPoints
 from ovs3d.files import whole_file
 from ovs3d.relevancy import unit
-from ovs3d.rendering import contract
 from ovs3d.scene import Scene
 
 CHUNK = 65_536
@@ -35,12 +34,6 @@ def write_features(path: Path, scene: Scene, cloud: LabelledPoints) -> None:
 @torch.no_grad()
 def point_features(scene: Scene, points: Float[np.ndarray, "points 3"]) -> Float16[np.ndarray, "points dim"]:
     """Unit features of places in the data's coordinates."""
-    outputs, semantic = scene.train_outputs, scene.model.semantic
-    turn = outputs.dataparser_transform[:, :3].double().numpy()
-    places = (points @ turn.T + outputs.dataparser_transform[:, 3].double().numpy()) * outputs.dataparser_scale
-    found = []
-    for start in range(0, len(places), CHUNK):
-        chunk = contract(torch.from_numpy(places[start : start + CHUNK]).float().to(scene.model.device))
-        hidden = semantic.hidden(chunk[:, None], torch.ones(len(chunk), 1, device=chunk.device))
-        found.append(unit(semantic.last_layer(hidden)).half().cpu().numpy())
-    return np.concatenate(found)
+    last_layer = scene.model.semantic.last_layer
+    chunks = torch.from_numpy(points).float().split(CHUNK)
+    return np.concatenate([unit(last_layer(scene.hidden_at(chunk))).half().cpu().numpy() for chunk in chunks])

@@ -10,21 +10,17 @@ from nerfstudio.cameras.cameras import Cameras
 from rich.progress import track
 from torch import Tensor
 
-from ovs3d.data.cameras import resized, smaller_size
-from ovs3d.data.splits import spread_evenly
 from ovs3d.errors import UserError
 from ovs3d.evaluation.figures import relevancy_to_rgb
 from ovs3d.export.video import VideoWriter, side_by_side
 from ovs3d.palette import class_colours, draw_legend, overlay
 from ovs3d.pca import PrincipalColours
-from ovs3d.query.ask import Query
+from ovs3d.query.ask import Query, sample_features
 from ovs3d.query.result import OUTSIDE, to_bytes
 from ovs3d.relevancy import unit
 from ovs3d.scene import Scene
 
 OVERLAY_ALPHA = 0.6
-COLOUR_VIEWS, COLOUR_SIDE = 8, 96
-"""Training views, and pixels of their long side, that principal colours are fit to."""
 
 Show = Literal["side-by-side", "overlay", "relevancy", "pca", "depth"]
 Paint = Callable[[Cameras], UInt8[np.ndarray, "frame_h frame_w 3"]]
@@ -65,6 +61,7 @@ def painter(scene: Scene, show: Show = "side-by-side", query: Query | None = Non
     colours, depth = class_colours(len(scene.classes)), DepthColours()
 
     def paint(camera: Cameras) -> UInt8[np.ndarray, "frame_h frame_w 3"]:
+        """The classes from one camera."""
         result = scene.segment(camera, with_scores=False)
         if show == "depth":
             return depth(result.depth)
@@ -82,6 +79,7 @@ def query_painter(scene: Scene, show: Show, query: Query) -> Paint:
     question = scene.ask(query)
 
     def paint(camera: Cameras) -> UInt8[np.ndarray, "frame_h frame_w 3"]:
+        """What is found from one camera."""
         result = scene.answer(question, camera)
         if show == "side-by-side":
             return result.picture
@@ -98,21 +96,11 @@ def pca_painter(scene: Scene) -> Paint:
     colours = PrincipalColours.fit(sample_features(scene))
 
     def paint(camera: Cameras) -> UInt8[np.ndarray, "frame_h frame_w 3"]:
+        """The features from one camera."""
         features = unit(scene.features(camera))
         return to_bytes((colours(features) * features.any(dim=-1, keepdim=True)).numpy())
 
     return paint
-
-
-def sample_features(scene: Scene) -> Float[Tensor, "n dim"]:
-    """Unit features of the pixels of some small training views."""
-    cameras = scene.train_outputs.cameras
-    found = []
-    for index in spread_evenly(min(COLOUR_VIEWS, len(cameras)), len(cameras)):
-        camera = cameras[index : index + 1]
-        features = unit(scene.features(resized(camera, *smaller_size(camera, 0, COLOUR_SIDE)))).flatten(0, 1)
-        found.append(features[features.any(dim=-1)])
-    return torch.cat(found)
 
 
 class DepthColours:

@@ -1,12 +1,13 @@
 """Every kind of query as a question to a scene."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
+from nerfstudio.cameras.cameras import Cameras
 from torch import Tensor
 
 from ovs3d.data.cameras import resized, smaller_size
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from ovs3d.scene import Scene
 
 PROTOTYPE_VIEWS, PROTOTYPE_SIDE = 8, 96
-"""Training views, spread evenly, and pixels of their long side, from which prototypes are gathered."""
+"""Training views, spread evenly, and pixels of their long side, that stand for the scene."""
 
 
 @dataclass(frozen=True)
@@ -97,11 +98,25 @@ def feature_at_point(scene: "Scene", point: Sequence[float]) -> Float[Tensor, " 
 
 def gather_prototypes(scene: "Scene") -> Prototypes:
     """Means over the pixels of every class in some small training views."""
-    cameras = scene.train_outputs.cameras
     total = torch.zeros(len(scene.classes), scene.model.text.shape[1])
-    for index in spread_evenly(min(PROTOTYPE_VIEWS, len(cameras)), len(cameras)):
-        camera = cameras[index : index + 1]
-        small = resized(camera, *smaller_size(camera, 0, PROTOTYPE_SIDE))
+    for small in small_views(scene):
         labels = scene.segment(small, with_scores=False).labels.flatten()
         total.index_add_(0, labels, unit(scene.features(small)).flatten(0, 1))
     return Prototypes(unit(total), total.norm(dim=-1) > 0.0)
+
+
+def sample_features(scene: "Scene") -> Float[Tensor, "n dim"]:
+    """Unit features of the pixels of some small training views that show anything."""
+    found = []
+    for small in small_views(scene):
+        features = unit(scene.features(small)).flatten(0, 1)
+        found.append(features[features.any(dim=-1)])
+    return torch.cat(found)
+
+
+def small_views(scene: "Scene") -> Iterator[Cameras]:
+    """Some training cameras, one by one, in a small size."""
+    cameras = scene.train_outputs.cameras
+    for index in spread_evenly(min(PROTOTYPE_VIEWS, len(cameras)), len(cameras)):
+        camera = cameras[index : index + 1]
+        yield resized(camera, *smaller_size(camera, 0, PROTOTYPE_SIDE))

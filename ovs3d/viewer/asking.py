@@ -12,14 +12,11 @@ from jaxtyping import Float, Int
 from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 
-from ovs3d.data.cameras import resized, smaller_size
-from ovs3d.data.splits import spread_evenly
 from ovs3d.errors import UserError
 from ovs3d.pca import PrincipalColours
-from ovs3d.query.ask import PROTOTYPE_SIDE, PROTOTYPE_VIEWS, Query, gather_prototypes
+from ovs3d.query.ask import Query, gather_prototypes, sample_features
 from ovs3d.query.score import Question, judge
 from ovs3d.query.vectors import Prototypes, ask_vector
-from ovs3d.relevancy import unit
 
 if TYPE_CHECKING:
     from ovs3d.pipeline import OVS3DPipeline
@@ -121,12 +118,7 @@ class Asker:
 
     def fit_colours(self) -> PrincipalColours:
         """Colours of features, from some small training views; the caller holds the lock."""
-        cameras, features = self.scene.train_outputs.cameras, []
-        for index in spread_evenly(min(PROTOTYPE_VIEWS, len(cameras)), len(cameras)):
-            camera = cameras[index : index + 1]
-            small = resized(camera, *smaller_size(camera, 0, PROTOTYPE_SIDE))
-            features.append(unit(self.scene.features(small)).flatten(0, 1))
-        return PrincipalColours.fit(torch.cat(features))
+        return PrincipalColours.fit(sample_features(self.scene))
 
     def _gather_prototypes(self) -> Prototypes:
         """Those of the present step; they change while the semantics are trained."""
