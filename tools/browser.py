@@ -3,6 +3,7 @@
 import io
 import shutil
 import socket
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,6 +35,10 @@ SPARING = """
 of them it draws fewer pixels; with a slow clock it counts many."""
 PATIENCE = 120.0
 """Seconds until a picture counts as never coming."""
+
+
+FAILED = Path(tempfile.gettempdir()) / "viewer.png"
+"""Where the page is kept that a picture was waited for in vain."""
 
 
 def find_chromium() -> str | None:
@@ -138,23 +143,27 @@ class Tab:
         deadline = time.monotonic() + PATIENCE
         while not true(picture):
             if time.monotonic() > deadline:
-                raise TimeoutError("the viewer did not show what it was asked for")
+                self.page.screenshot(path=FAILED)
+                raise TimeoutError(f"the viewer did not show what it was asked for but {FAILED}")
             self.page.wait_for_timeout(300)
             picture = self.pixels()
         return picture
 
     def settled(self) -> UInt8[np.ndarray, "h w 3"]:
-        """The canvas, once it has stayed as it is for a second and is drawn in full."""
+        """The canvas, once it is drawn in full and has stayed as it is for a second."""
         self.page.wait_for_timeout(1000)  # Until what was done last has reached the server.
-        machine = self.viewer.render_statemachines[self.client.client_id]
-        pictures = [self.pixels()]
+        machine, lock = self.viewer.render_statemachines[self.client.client_id], self.viewer.train_lock
+        resting: list[UInt8[np.ndarray, "h w 3"]] = []
 
         def at_rest(picture: UInt8[np.ndarray, "h w 3"]) -> bool:
-            self.page.wait_for_timeout(1000)
-            pictures.append(picture)
-            lock = self.viewer.train_lock
+            """Whether the server had nothing to do since before the picture that is the same and a second older."""
             waiting = machine.next_action is not None or (lock is not None and lock.locked())
-            return machine.state == "high" and not waiting and np.array_equal(pictures[-2], picture)
+            if machine.state != "high" or waiting:
+                resting.clear()
+                return False
+            resting.append(picture)
+            self.page.wait_for_timeout(1000)
+            return len(resting) > 2 and np.array_equal(resting[-2], picture)
 
         return self.until(at_rest)
 
