@@ -5,19 +5,21 @@ field stores; `selection` is a softmax over scales; `relevancy` is a cosine simi
 `log_probs` are always log-space. Axis names are rays, samples, scales, classes, views and dim.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ovs3d.scene import QueryResult, Scene, Segmentation
+    from ovs3d.query.result import QueryResult
+    from ovs3d.scene import Scene
+    from ovs3d.views import Segmentation
 
 __version__ = "0.1.0"
 __all__ = ["QueryResult", "Scene", "Segmentation", "__version__"]
+MODULES = {"QueryResult": "ovs3d.query.result", "Scene": "ovs3d.scene", "Segmentation": "ovs3d.views"}
 
 
 def __getattr__(name: str) -> Any:
     """Imports what is heavy when it is first used."""
-    if name not in __all__:
+    if name not in MODULES:
         raise AttributeError(f"module 'ovs3d' has no attribute '{name}'")
-    from ovs3d import scene
-
-    return getattr(scene, name)
+    return getattr(import_module(MODULES[name]), name)

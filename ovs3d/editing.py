@@ -129,7 +129,7 @@ def votes(
             hidden = model.semantic.hidden(points, weights)
             masks = []
             for question in questions:
-                vectors = torch.cat([question.vector[None], question.others]).to(model.device)
+                vectors = question.vectors.to(model.device)
                 cosines = (model.semantic.products(hidden, vectors) * model.semantic.inverse_lengths(hidden)).cpu()
                 masks.append(judge(question, cosines[:, 0], cosines[:, 1:]).mask)
             yield points.cpu(), weights.cpu(), torch.stack(masks)

@@ -15,9 +15,10 @@ from ovs3d.evaluation.metrics import ConfusionMatrix, PaperScore, psnr, relative
 from ovs3d.files import whole_file
 from ovs3d.palette import class_colours
 from ovs3d.relevancy import RelevancyRange, normalise_relevancy, relevancy
-from ovs3d.scene import Scene, View
+from ovs3d.scene import Scene
 from ovs3d.teachers.bank import PATCH_TEACHERS, open_teachers
 from ovs3d.teachers.store import FeatureStore
+from ovs3d.views import View
 
 
 def evaluate(scene: Scene, figures: Path | None = None, masks: Path | None = None) -> dict[str, Any]:

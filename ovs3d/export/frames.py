@@ -16,7 +16,7 @@ from ovs3d.export.video import VideoWriter, side_by_side
 from ovs3d.palette import class_colours, draw_legend, overlay
 from ovs3d.pca import PrincipalColours
 from ovs3d.query.ask import Query, sample_features
-from ovs3d.query.result import OUTSIDE, to_bytes
+from ovs3d.query.result import to_bytes
 from ovs3d.relevancy import unit
 from ovs3d.scene import Scene
 
@@ -75,7 +75,7 @@ def painter(scene: Scene, show: Show = "side-by-side", query: Query | None = Non
 
 
 def query_painter(scene: Scene, show: Show, query: Query) -> Paint:
-    """What is found of a query: with colour and score beside it, over the darkened colour, or the score alone."""
+    """What is found of a query: between colour and confidence, over the darkened colour, or the confidence alone."""
     question = scene.ask(query)
 
     def paint(camera: Cameras) -> UInt8[np.ndarray, "frame_h frame_w 3"]:
@@ -84,9 +84,8 @@ def query_painter(scene: Scene, show: Show, query: Query) -> Paint:
         if show == "side-by-side":
             return result.picture
         if show == "relevancy":
-            return relevancy_to_rgb(result.scores.numpy(), 0.0, 1.0)
-        rgb = result.rgb.numpy()
-        return to_bytes(np.where(result.mask.numpy()[..., None], rgb, OUTSIDE * rgb))
+            return result.heat
+        return result.highlighted
 
     return paint
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,10 +13,8 @@ from rich.progress import track
 from ovs3d.data.cameras import resized, smaller_size
 from ovs3d.data.splits import spread_evenly
 from ovs3d.errors import UserError
+from ovs3d.opened_run import OpenedRun
 from ovs3d.plane_sweep import FARTHEST
-
-if TYPE_CHECKING:
-    from ovs3d.scene import Scene
 
 OPENGL_TO_OPENCV = np.diag([1.0, -1.0, -1.0])
 """Turns the axes right, up, backwards into right, down, forwards."""
@@ -88,14 +85,14 @@ def chosen_views(outputs: DataparserOutputs, count: int) -> list[int]:
     return spread_evenly(min(count, len(outputs.cameras)), len(outputs.cameras))
 
 
-def render_views(scene: "Scene", count: int, side: int) -> Iterator[RenderedView]:
+def render_views(run: OpenedRun, count: int, side: int) -> Iterator[RenderedView]:
     """Renders `count` of the training views, spread evenly, as pinhole views in the data's coordinates.
 
     The confidence is the softmax of the classes' cosines at the temperature that the field was trained with
     (`rendered_temperature`). What lies beyond the range of the plane sweep has no depth: no parallax tells it.
 
     Args:
-        scene: a trained run.
+        run: a trained one.
         count: at most so many views.
         side: longest side of the views in pixels, at most that of the photographs.
 
@@ -104,23 +101,23 @@ def render_views(scene: "Scene", count: int, side: int) -> Iterator[RenderedView
     """
     if count < 2 or side < 16:
         raise UserError(f"{count} views of {side} pixels show no shape; give at least 2 views of at least 16 pixels.")
-    outputs = scene.train_outputs
+    outputs = run.train_outputs
     if min(count, len(outputs.cameras)) * side * side > MAX_PIXELS:
         raise UserError(f"{count} views of {side} pixels are too many pixels; give fewer --views or a smaller --side.")
     cameras = small_pinholes(outputs.cameras[torch.tensor(chosen_views(outputs, count))], side)
     for index in track(range(len(cameras)), description="Rendering"):
-        yield _render(scene, cameras[index : index + 1], outputs)
+        yield _render(run, cameras[index : index + 1], outputs)
 
 
-def _render(scene: "Scene", camera: Cameras, outputs: DataparserOutputs) -> RenderedView:
-    result = scene.segment(camera)
+def _render(run: OpenedRun, camera: Cameras, outputs: DataparserOutputs) -> RenderedView:
+    result = run.segment(camera)
     assert result.scores is not None
     scale = outputs.dataparser_scale
     rotations, positions = poses_in_data(
         camera.camera_to_worlds.double().numpy(), outputs.dataparser_transform.double().numpy(), scale
     )
     focal, centre = (camera.fx.item(), camera.fy.item()), (camera.cx.item(), camera.cy.item())
-    confidence = (result.scores / scene.config.pipeline.model.rendered_temperature).softmax(dim=-1).amax(dim=-1)
+    confidence = (result.scores / run.config.pipeline.model.rendered_temperature).softmax(dim=-1).amax(dim=-1)
     distance = np.where(result.depth.numpy() < FARTHEST, result.depth.numpy() / scale, 0.0)
     depth = distance / np.linalg.norm(pixel_rays(distance.shape, focal, centre), axis=-1)
     return RenderedView(

@@ -60,12 +60,23 @@ class QueryResult:
     @cached_property
     def picture(self) -> UInt8[np.ndarray, "picture_h picture_w 3"]:
         """Colour, what was found in it, and confidence or score (blue 0, red 1), side by side."""
-        rgb, mask = self.rgb.numpy(), self.mask.numpy()[..., None]
-        found = np.where(mask, rgb, OUTSIDE * rgb)
-        panels = [("colour", to_bytes(rgb)), (self.query, to_bytes(found))]
-        shown = ("score", self.scores) if self.confidence is None else ("confidence", self.confidence)
-        panels.append((shown[0], relevancy_to_rgb(shown[1].numpy(), 0.0, 1.0)))
-        return titled_panels(panels, panel_width=max(240, rgb.shape[1]), font_size=17)
+        panels = [
+            ("colour", to_bytes(self.rgb.numpy())),
+            (self.query, self.highlighted),
+            ("score" if self.confidence is None else "confidence", self.heat),
+        ]
+        return titled_panels(panels, panel_width=max(240, self.rgb.shape[1]), font_size=17)
+
+    @property
+    def highlighted(self) -> UInt8[np.ndarray, "h w 3"]:
+        """Colour, dark where nothing was found."""
+        rgb = self.rgb.numpy()
+        return to_bytes(np.where(self.mask.numpy()[..., None], rgb, OUTSIDE * rgb))
+
+    @property
+    def heat(self) -> UInt8[np.ndarray, "h w 3"]:
+        """Confidence, or score where nothing is calibrated, from blue (0) to red (1)."""
+        return relevancy_to_rgb(self.judged.shown.numpy(), 0.0, 1.0)
 
     def save(self, path: Path) -> None:
         """Writes the picture; the suffix tells the format."""

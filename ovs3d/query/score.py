@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -24,6 +25,15 @@ class Question:
     calibration: Calibration | None = None
     """Of words in the scene's space, where there is one."""
 
+    @property
+    def vectors(self) -> Float[Tensor, "1+others dim"]:
+        """What features are compared with: the question's own vector and then the others."""
+        return torch.cat([self.vector[None], self.others])
+
+    def evidence(self, similarity: Float[Tensor, "*n"], to_others: Float[Tensor, "*n others"]) -> Float[Tensor, "*n 4"]:
+        """What a calibration judges by, from the cosines of features with `vectors`."""
+        return gather_evidence(similarity, to_others, relevancy(self.vector[None], self.others)[0])
+
 
 @dataclass(frozen=True)
 class Judgement:
@@ -36,14 +46,18 @@ class Judgement:
     mask: Bool[Tensor, "*n"]
     """Where it is likelier than not, or without a calibration nearer than every negative."""
 
+    @property
+    def shown(self) -> Float[Tensor, "*n"]:
+        """What pictures show, in [0, 1]: the confidence, or the score where nothing is calibrated."""
+        return self.scores if self.confidence is None else self.confidence
+
 
 def judge(question: Question, similarity: Float[Tensor, "*n"], to_others: Float[Tensor, "*n others"]) -> Judgement:
     """Judges features by their cosines with the question's vector and its others."""
     scores = against_negatives(similarity[..., None], to_others[..., question.negatives])[..., 0]
     if question.calibration is None:
         return Judgement(scores, None, scores > 0.5)
-    between = relevancy(question.vector[None], question.others)[0]
-    confidence = question.calibration(gather_evidence(similarity, to_others, between))
+    confidence = question.calibration(question.evidence(similarity, to_others))
     return Judgement(scores, confidence, confidence > 0.5)
 
 

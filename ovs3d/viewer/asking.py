@@ -46,7 +46,7 @@ class Asked:
     @classmethod
     def of(cls, questions: list[Question]) -> "Asked":
         """From at least one question."""
-        parts = [torch.cat([question.vector[None], question.others]) for question in questions]
+        parts = [question.vectors for question in questions]
         vectors, places = torch.unique(torch.cat(parts), dim=0, return_inverse=True)
         rows = places.split([len(part) for part in parts])
         return cls(tuple(questions), vectors, tuple(rows))
@@ -56,8 +56,7 @@ class Asked:
         scene's words are calibrated, else the score against the negatives."""
         scores = []
         for question, row in zip(self.questions, self.rows, strict=True):
-            judged = judge(question, cosines[..., row[0]], cosines[..., row[1:]])
-            scores.append(judged.scores if judged.confidence is None else judged.confidence)
+            scores.append(judge(question, cosines[..., row[0]], cosines[..., row[1:]]).shown)
         return torch.stack(scores, dim=-1)
 
 

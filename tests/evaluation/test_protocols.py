@@ -12,9 +12,9 @@ from PIL import Image
 
 from ovs3d.evaluation import protocols
 from ovs3d.evaluation.metrics import relative_depth_errors
-from ovs3d.scene import Segmentation, View
 from ovs3d.teachers.base import FeatureMeta
 from ovs3d.teachers.store import FeatureStore
+from ovs3d.views import Segmentation, View
 
 CLASSES = ("a", "b", "c")
 PREDICTED = torch.tensor([[0, 0, 1, 1], [0, 0, 1, 1]])

@@ -12,7 +12,7 @@ from ovs3d.errors import UserError
 from ovs3d.export.frames import OVERLAY_ALPHA, DepthColours, Paint, Show, check_show, depth_limits, painter, write_video
 from ovs3d.export.video import VideoWriter, read_frames
 from ovs3d.palette import class_colours
-from ovs3d.scene import Segmentation
+from ovs3d.views import Segmentation
 
 CLASSES = ("red box", "room")
 HEIGHT, WIDTH, BAR = 30, 64, 16

@@ -7,14 +7,11 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int64
 from scipy.spatial import KDTree
 from torch import Tensor
 
-from ovs3d.query.calibration import gather_evidence
 from ovs3d.query.score import Question
-from ovs3d.relevancy import relevancy
 from ovs3d.scene import Scene
 from tools.results.truth import Truth, read_truth, spread_out
 from tools.scenes import ClassInfo
@@ -60,6 +57,5 @@ class KnownScene:
 
     def evidence(self, question: Question) -> Float[Tensor, "points 4"]:
         """What the probability of a question in words depends on, at the scene's points."""
-        cosines = self.scene.compare_points(torch.cat([question.vector[None], question.others]))
-        between = relevancy(question.vector[None], question.others)[0]
-        return gather_evidence(cosines[:, 0], cosines[:, 1:], between)
+        cosines = self.scene.compare_points(question.vectors)
+        return question.evidence(cosines[:, 0], cosines[:, 1:])

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float
 from scipy.ndimage import binary_erosion
 from torch import Tensor
@@ -136,7 +135,7 @@ def teacher_masks(
 ) -> dict[str, Bool[np.ndarray, " pixels"]]:
     """Where the teacher alone finds it: by the mean of its scales, and in LERF's way by the best score of any scale."""
     plain = replace(question, calibration=None)
-    vectors = torch.cat([question.vector[None], question.others])
+    vectors = question.vectors
     cosines = unit(features) @ vectors.T
     mean = cosines.mean(dim=1)
     scores = judge(plain, cosines[..., 0], cosines[..., 1:]).scores
