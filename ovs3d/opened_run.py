@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float
@@ -25,6 +25,8 @@ from ovs3d.teachers.text import embed_prompts, text_encoder
 from ovs3d.trainer import OVS3DTrainerConfig
 from ovs3d.views import Photograph, Segmentation, View, photographs, read_views
 
+Run = TypeVar("Run", bound="OpenedRun")
+
 
 class OpenedRun:
     """No training state and no teacher, on CPU or CUDA.
@@ -41,7 +43,7 @@ class OpenedRun:
         self._looked: tuple[bytes, dict[str, Tensor]] | None = None
 
     @classmethod
-    def load(cls, run: str | Path, device: str | torch.device = "cpu", data: Path | None = None) -> Self:
+    def load(cls: type[Run], run: str | Path, device: str | torch.device = "cpu", data: Path | None = None) -> Run:
         """Opens a run.
 
         Args:
@@ -68,7 +70,7 @@ class OpenedRun:
         return cls(config, model.to(device).eval())
 
     @classmethod
-    def of(cls, pipeline: OVS3DPipeline) -> Self:
+    def of(cls: type[Run], pipeline: OVS3DPipeline) -> Run:
         """The scene that a pipeline of the host has loaded or is training; the model is shared, in its present mode."""
         encoder = pipeline.config.datamanager.encoder
         return cls(OVS3DTrainerConfig(pipeline=pipeline.config, encoder=encoder), pipeline.model)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import trimesh
-from jaxtyping import Int64
+from jaxtyping import Int64, UInt8
 from scipy.spatial import KDTree
 
 from ovs3d.errors import UserError
@@ -118,13 +118,34 @@ def cut_into_classes(
 def write_meshes(
     folder: Path, mesh: trimesh.Trimesh, labels: Int64[np.ndarray, " vertices"], classes: Sequence[str]
 ) -> None:
-    """Writes mesh.ply, whole, with the vertices' labels, and mesh.glb, one node for each class, named as the class."""
+    """Writes mesh.ply, whole, with the vertices' labels, and mesh.glb, one node for each class, named as the class.
+
+    Colours are sRGB in mesh.ply, and linear in mesh.glb, as glTF wants them of vertices.
+    """
     labelled = mesh.copy()
     labelled.vertex_attributes["label"] = labels.astype(np.int32)
     with whole_file(folder / "mesh.ply") as draft:
         labelled.export(draft)
     scene = trimesh.Scene()
     for name, part in cut_into_classes(mesh, labels, classes).items():
+        visual: Any = part.visual
+        visual.vertex_colors = to_linear(np.asarray(visual.vertex_colors))
         scene.add_geometry(part, node_name=name, geom_name=name)
     with whole_file(folder / "mesh.glb") as draft:
-        scene.export(draft)
+        scene.export(draft, tree_postprocessor=_unlit)
+
+
+def to_linear(srgb: UInt8[np.ndarray, "n 4"]) -> UInt8[np.ndarray, "n 4"]:
+    """Colours that are proportional to light, from those of pictures (IEC 61966-2-1); the alpha stays."""
+    share = srgb[:, :3] / 255.0
+    linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    return np.concatenate([(255.0 * linear).round().astype(np.uint8), srgb[:, 3:]], axis=-1)
+
+
+def _unlit(tree: dict[str, Any]) -> None:
+    """Photographs have their light in them: without this material, viewers take the mesh for metal in a dark room."""
+    tree["materials"] = [{"pbrMetallicRoughness": {"metallicFactor": 0.0}, "extensions": {"KHR_materials_unlit": {}}}]
+    tree["extensionsUsed"] = [*tree.get("extensionsUsed", []), "KHR_materials_unlit"]
+    for mesh in tree["meshes"]:
+        for primitive in mesh["primitives"]:
+            primitive["material"] = 0

@@ -26,7 +26,7 @@ class Question:
     """Of words in the scene's space, where there is one."""
 
     @property
-    def vectors(self) -> Float[Tensor, "1+others dim"]:
+    def vectors(self) -> Float[Tensor, "vectors dim"]:
         """What features are compared with: the question's own vector and then the others."""
         return torch.cat([self.vector[None], self.others])
 

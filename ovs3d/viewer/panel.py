@@ -45,7 +45,7 @@ class Panel(ViewerControl):
         """Called by the host, once, when its own panel is complete."""
         super()._setup(viewer)
         self._asker = Asker(self._pipeline, viewer.train_lock or nullcontext())
-        viewed = ViewedModel(self._pipeline.model, self._look)
+        viewed = ViewedModel(self._pipeline.model, self._look, beside_training=viewer.trainer is not None)
         vars(viewer)["get_model"] = lambda: viewed
         gui, classes = self.viser_server.gui, self._pipeline.config.model.classes
         # Between the host's header and its tabs, which begin with the next element.

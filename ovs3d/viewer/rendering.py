@@ -42,10 +42,17 @@ class ViewedModel:
     """Stands in the place of the model where the viewer renders, and nowhere else.
 
     The host offers every output by its name. Those that nobody looks at are not computed: they are the colour.
+
+    Args:
+        model: what is looked at.
+        look: tells what a render shows.
+        beside_training: whether the same process trains. Renders are then left to one processor: OpenMP lets waiting
+            threads sleep at once when there are more of them than processors, and with the threads of renders beside
+            its own every step of training would take a third longer, whether anything is rendered or not.
     """
 
-    def __init__(self, model: OVS3DModel, look: Callable[[], Look]) -> None:
-        self._model, self._look = model, look
+    def __init__(self, model: OVS3DModel, look: Callable[[], Look], beside_training: bool = False) -> None:
+        self._model, self._look, self._beside_training = model, look, beside_training
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
@@ -53,6 +60,8 @@ class ViewedModel:
     @torch.no_grad()
     def get_outputs_for_camera(self, camera: Cameras, obb_box: OrientedBox | None = None) -> dict[str, Tensor]:
         """In the place of the model's: the host's arguments, and the outputs of the panel as well."""
+        if self._beside_training:
+            torch.set_num_threads(1)  # Of the host's thread for renders, in which this runs.
         rays = camera.generate_rays(camera_indices=0, keep_shape=True, obb_box=obb_box)
         if not self._model.has_semantics:
             return self._model.get_outputs_for_camera_ray_bundle(rays)

@@ -1,4 +1,7 @@
-"""What a browser that looks on costs the training."""
+"""What a browser that looks on costs the training.
+
+The host gives renders about a tenth of the time, whatever their size: small ones come often enough to be counted.
+"""
 
 import subprocess
 import sys
@@ -19,8 +22,8 @@ from tools.benchmarks.methods import tiny_on
 from tools.benchmarks.timing import median_row, take_turns
 
 GEOMETRY_STEPS = 400
-TURN = 15.0
-"""Seconds, about, that a turn lasts: several renders of the viewer."""
+TURN, SIDE = 30.0, 256
+"""Seconds, about, that a turn lasts, and pixels of the long side of a picture: several of them come in a turn."""
 WORDS = "a red ball, a wooden box"
 CAMERA = {
     "type": "ViewerCameraMessage", "wxyz": (1.0, 0.0, 0.0, 0.0), "position": (0.0, 0.0, 0.0), "fov": 1.0,
@@ -55,6 +58,8 @@ class Training:
         self.config = config
         self.trainer: OVS3DTrainer = config.setup(local_rank=0, world_size=1)
         self.trainer.setup()
+        assert isinstance(self.trainer.viewer_state, Viewer)
+        self.trainer.viewer_state.control_panel._max_res.value = SIDE
         self.advance(20)
 
     def advance(self, steps: int) -> None:
@@ -84,10 +89,12 @@ class Training:
 
 @contextmanager
 def watching(viewer: Viewer, output: str) -> Iterator[None]:
-    """A browser's connection, in a process of its own, that looks at an output."""
-    url = f"ws://127.0.0.1:{viewer.config.websocket_port}"
+    """A browser's connection, in a process of its own, that looks at an output and has its first full picture."""
+    url = f"ws://127.0.0.1:{viewer.viser_server.get_port()}"
     browser = subprocess.Popen([sys.executable, "-m", __name__, url])
-    while len(viewer.viser_server.get_clients()) == 0:
+    while len(viewer.render_statemachines) == 0:
+        if browser.poll() is not None:
+            raise RuntimeError("The connection to the viewer failed; what its process printed tells why.")
         time.sleep(0.05)
     dropdown = viewer.control_panel._output_render
     while output not in dropdown.options:
@@ -96,12 +103,15 @@ def watching(viewer: Viewer, output: str) -> Iterator[None]:
     if output == "relevancy":
         panel: Any = viewer.pipeline.panel
         panel.words.value = WORDS
+    (machine,) = viewer.render_statemachines.values()
+    while machine.state != "high" or (viewer.train_lock is not None and viewer.train_lock.locked()):
+        time.sleep(0.05)
     try:
         yield
     finally:
         browser.terminate()
         browser.wait()
-        while len(viewer.viser_server.get_clients()) > 0:
+        while len(viewer.render_statemachines) > 0:
             time.sleep(0.05)
 
 
