@@ -42,8 +42,6 @@ LEAST = 1e-3
 MIN_PIECE = 0.05
 """A connected piece with fewer cells than this part of the largest is a mistake."""
 TOUCHING = np.ones((3, 3, 3), dtype=bool)
-EMPTY = 0.5
-"""Opacity of a ray below which it shows nothing."""
 
 
 @dataclass(frozen=True)
@@ -166,13 +164,3 @@ def without_specks(
     sizes: Any = sum_labels(most, pieces, np.arange(1, count + 1))
     large = np.concatenate([[True], sizes >= MIN_PIECE * sizes.max()])
     return np.where(large[pieces], found, np.float32(0.0))
-
-
-def clear_empty(outputs: dict[str, Tensor]) -> None:
-    """Marks the rays of an edited scene that show nothing: class -1, infinitely far, like no word."""
-    empty = outputs["accumulation"] < EMPTY
-    outputs["class_id"] = outputs["class_id"].masked_fill(empty, -1.0)
-    outputs["depth"] = outputs["depth"].masked_fill(empty, torch.inf)
-    for name in ("class_scores", "inverse_lengths"):
-        if name in outputs:
-            outputs[name] = outputs[name].masked_fill(empty, 0.0)

@@ -130,11 +130,14 @@ class OVS3DModel(Model):
     def place(
         self, rays: RayBundle, edges: Float[Tensor, "rays edges"]
     ) -> tuple[Float[Tensor, "rays edges-1 3"], Float[Tensor, "rays edges-1"]]:
-        """World-space middles and lengths of the intervals between spacing `edges`."""
+        """World-space middles of the intervals between spacing `edges`, and their lengths, 0 outside of a crop box."""
         distances = rendering.spacing_to_distance(edges)
         middles = 0.5 * (distances[:, 1:] + distances[:, :-1])
         points = rays.origins[:, None] + rays.directions[:, None] * middles[..., None]
-        return points, distances[:, 1:] - distances[:, :-1]
+        lengths = distances[:, 1:] - distances[:, :-1]
+        if rays.nears is not None and rays.fars is not None:
+            lengths = lengths * ((middles >= rays.nears) & (middles <= rays.fars))
+        return points, lengths
 
     def kept(self, density: Float[Tensor, "*n"], points: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n"]:
         """Density of `points`, 0 where an edited scene keeps nothing."""
@@ -167,6 +170,7 @@ class OVS3DModel(Model):
             # The heaviest samples are among those that have a colour, unless more are asked for than those.
             enough = self.config.kept_samples <= self.config.coloured_samples
             outputs.update(self.semantic_outputs(near, shown) if enough else self.semantic_outputs(points, weights))
+            outputs["segmentation"] = torch.where(accumulation > 0.0, outputs["segmentation"], outputs["rgb"])
         return outputs
 
     def get_rgba_image(self, outputs: dict[str, Tensor], output_name: str = "rgb") -> Tensor:

@@ -1,4 +1,4 @@
-"""A trained run, opened: its data, its words, and what its field shows from a camera."""
+"""A run, opened: its data, its words, and what its field shows from a camera."""
 
 from collections.abc import Iterator
 from functools import cached_property
@@ -12,19 +12,20 @@ from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
 from nerfstudio.data.scene_box import SceneBox
 from torch import Tensor
 
-from ovs3d.cli.runs import find_run
-from ovs3d.editing import clear_empty
 from ovs3d.errors import UserError
 from ovs3d.field.backbones import check_backbone
 from ovs3d.model import ExtraOutput, OVS3DModel
 from ovs3d.pipeline import OVS3DPipeline
 from ovs3d.preflight import latest_checkpoint
+from ovs3d.run_folder import find_run
 from ovs3d.safe_yaml import load_config
 from ovs3d.spaces import TextEncoder
 from ovs3d.teachers.text import embed_prompts, text_encoder
 from ovs3d.trainer import OVS3DTrainerConfig
-from ovs3d.views import Photograph, Segmentation, View, photographs, read_views
+from ovs3d.views import Photograph, Segmentation, View, photograph_paths, photographs, read_views
 
+EMPTY = 0.5
+"""Opacity below which a ray of an edited scene shows nothing."""
 Run = TypeVar("Run", bound="OpenedRun")
 
 
@@ -33,8 +34,8 @@ class OpenedRun:
 
     Attributes:
         config: of the run.
-        model: in evaluation mode, on its device.
-        classes: names of the classes it was trained for.
+        model: in evaluation mode, unless it is being trained.
+        classes: names of the classes that views are segmented into.
     """
 
     def __init__(self, config: OVS3DTrainerConfig, model: OVS3DModel) -> None:
@@ -103,6 +104,11 @@ class OpenedRun:
             raise UserError(f"The scene has no photograph named {name}; give the name of one, as {next(iter(known))}.")
         return known[name]
 
+    def names(self, outputs: DataparserOutputs) -> list[str]:
+        """Names in `photographs` of the views of a split, in its order."""
+        named = {photograph.path: name for name, photograph in self.photographs.items()}
+        return [named[path] for path in photograph_paths(outputs)]
+
     @cached_property
     def photographs(self) -> dict[str, Photograph]:
         """All photographs of the data by their names without suffix (and with their folders, where names repeat)."""
@@ -129,6 +135,8 @@ class OpenedRun:
     def look(self, camera: Cameras) -> tuple[Float[Tensor, "h w 3"], Float[Tensor, "h w"]]:
         """Colour in [0, 1] and distance along the ray in scene units, also where geometry alone has been trained."""
         outputs = self.model.get_outputs_for_camera(camera.to(self.model.device))
+        if self.model.keeps is not None:
+            clear_empty(outputs)
         return outputs["rgb"].clamp(0.0, 1.0).cpu(), outputs["depth"][..., 0].cpu()
 
     def segment(self, camera: Cameras, with_scores: bool = True) -> Segmentation:
@@ -200,3 +208,13 @@ def fingerprint(camera: Cameras) -> bytes:
     fields = (camera.camera_to_worlds, camera.fx, camera.fy, camera.cx, camera.cy, camera.width, camera.height,
               camera.camera_type, camera.distortion_params)  # fmt: skip
     return b"|".join(b"" if each is None else each.cpu().numpy().tobytes() for each in fields)
+
+
+def clear_empty(outputs: dict[str, Tensor]) -> None:
+    """Marks the rays of an edited scene that show nothing: class -1, infinitely far, like no word."""
+    empty = outputs["accumulation"] < EMPTY
+    outputs["class_id"] = outputs["class_id"].masked_fill(empty, -1.0)
+    outputs["depth"] = outputs["depth"].masked_fill(empty, torch.inf)
+    for name in ("class_scores", "inverse_lengths"):
+        if name in outputs:
+            outputs[name] = outputs[name].masked_fill(empty, 0.0)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ovs3d.cli.runs import find_run
 from ovs3d.data.classes import Classes, resolve_classes
 from ovs3d.data.datamanager import OVS3DDataManagerConfig
 from ovs3d.data.dataparser import OVS3DDataParserConfig
 from ovs3d.data.layouts import scene_folder
 from ovs3d.data.validation import training_images, validate_scene
 from ovs3d.errors import UserError
+from ovs3d.run_folder import find_run
 from ovs3d.safe_yaml import load_config
 from ovs3d.teachers.bank import PATCH_TEACHERS, check_teachers
 from ovs3d.teachers.base import FeatureMeta, build_teacher

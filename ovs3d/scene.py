@@ -25,7 +25,6 @@ from ovs3d.query.score import Question, judge
 from ovs3d.query.vectors import Prototypes
 from ovs3d.teachers.text import embed_prompts
 from ovs3d.trainer import OVS3DTrainerConfig
-from ovs3d.views import photographs
 
 POINT_VIEWS = 60
 """Training views that points are made from, at most."""
@@ -102,7 +101,7 @@ class Scene(OpenedRun):
         """Where in space the answer lies; renders `points` when asked first."""
         cosines = self.compare_points(question.vectors)
         judged = judge(question, cosines[:, 0], cosines[:, 1:])
-        names = list(photographs(self.train_outputs))
+        names = self.names(self.train_outputs)
         views = tuple(names[index] for index in chosen_views(self.train_outputs, POINT_VIEWS))
         return Places(question.name, judged, self.points(), views)
 

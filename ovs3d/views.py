@@ -82,9 +82,9 @@ def photographs(*splits: DataparserOutputs) -> dict[str, Photograph]:
     """The photographs of some splits by the stems of their names, or, where stems repeat, by their paths from the
     folder that they share, without suffix unless that alone tells them apart."""
     found = {
-        Path(path): Photograph(Path(path), outputs.cameras[index : index + 1])
+        path: Photograph(path, outputs.cameras[index : index + 1])
         for outputs in splits
-        for index, path in enumerate(outputs.metadata.get("full_size_filenames", outputs.image_filenames))
+        for index, path in enumerate(photograph_paths(outputs))
     }
     if len({path.stem for path in found}) == len(found):
         return {path.stem: photograph for path, photograph in found.items()}
@@ -93,3 +93,8 @@ def photographs(*splits: DataparserOutputs) -> dict[str, Photograph]:
     short = [path.with_suffix("") for path in paths]
     names = short if len(set(short)) == len(short) else paths
     return {name.as_posix(): photograph for name, photograph in zip(names, found.values(), strict=True)}
+
+
+def photograph_paths(outputs: DataparserOutputs) -> list[Path]:
+    """Files of a split's photographs in their full size."""
+    return [Path(path) for path in outputs.metadata.get("full_size_filenames", outputs.image_filenames)]

@@ -236,3 +236,21 @@ def test_colour_of_the_heaviest_samples_nears_that_of_all_as_they_become_more() 
     torch.testing.assert_close(render(20), every)  # More than there are is all of them.
     errors = [(render(count) - every).abs().mean().item() for count in (1, 3, 6)]
     assert errors[0] > errors[1] > errors[2] > 0.0
+
+
+def test_rays_end_at_a_crop_box() -> None:
+    model, rays = make_model().eval(), make_rays()
+    model.set_step(10)
+    whole = model.get_outputs(rays)
+    rays.nears, rays.fars = torch.zeros(len(rays), 1), torch.full((len(rays), 1), 1e4)
+    torch.testing.assert_close(model.get_outputs(rays), whole)
+    rays.nears[:6], rays.fars[:6] = 1e10, 1e10  # So the host marks rays that miss the box.
+    cropped = model.get_outputs(rays)
+    assert not cropped["accumulation"][:6].any()
+    for name in ("rgb", "segmentation"):
+        assert (cropped[name][:6] == 0.5).all()
+        torch.testing.assert_close(cropped[name][6:], whole[name][6:])
+    rays.nears[6:], rays.fars[6:] = 1.0, 2.0
+    near = model.get_outputs(rays)
+    assert (near["accumulation"][6:] < whole["accumulation"][6:]).all()
+    assert ((near["depth"][6:] > 0.9) & (near["depth"][6:] < 2.2)).all()

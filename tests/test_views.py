@@ -7,6 +7,7 @@ from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
 from PIL import Image
 
+from ovs3d.opened_run import OpenedRun
 from ovs3d.views import photographs, read_views
 
 
@@ -36,3 +37,11 @@ def test_views_of_one_stem_have_names_of_their_own(tmp_path: Path) -> None:
     first, second = read_views(outputs, ("a", "b"))
     assert (first.name, second.name) == ("left/1", "right/1")
     assert first.photo.max() == 0.0 and second.photo[0, 0, 0] > 0.3
+
+
+def test_names_of_a_split_are_those_of_all_photographs() -> None:
+    run = OpenedRun.__new__(OpenedRun)
+    splits = outputs_of("scene/train/1.png", "scene/train/2.png"), outputs_of("scene/test/1.png")
+    run.train_outputs, run.held_out_outputs = splits
+    assert run.names(run.train_outputs) == ["train/1", "train/2"] and run.names(run.held_out_outputs) == ["test/1"]
+    assert run.photograph("test/1").path == Path("scene/test/1.png")

@@ -8,12 +8,12 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from ovs3d.benchmarks.runs import train
-from ovs3d.cli.runs import find_run
 from ovs3d.data.layouts import read_scene
 from ovs3d.data.splits import spread_evenly
 from ovs3d.evaluation.figures import RIGHT, WRONG, titled_panels
 from ovs3d.palette import class_colours, colourise
 from ovs3d.query.result import to_bytes
+from ovs3d.run_folder import find_run
 from ovs3d.scene import Scene
 from tools.results.variants import ENCODERS
 

@@ -12,9 +12,9 @@ from plyfile import PlyData
 from scipy.spatial import KDTree
 
 from ovs3d.cli.export import Export
-from ovs3d.cli.runs import find_run
 from ovs3d.evaluation.metrics import ConfusionMatrix
 from ovs3d.evaluation.results import ResultRow, results_table, write_results
+from ovs3d.run_folder import find_run
 from ovs3d.safe_yaml import load_config
 from ovs3d.trainer import OVS3DTrainerConfig
 from tools.results.truth import Truth, read_truth

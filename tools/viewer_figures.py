@@ -8,7 +8,7 @@ import tyro
 from PIL import Image
 from playwright.sync_api import Browser
 
-from ovs3d.cli.runs import find_run
+from ovs3d.run_folder import find_run
 from ovs3d.viewer.legend import FOLDED
 from tools.browser import Tab, serve, start_browser
 

@@ -30,9 +30,9 @@ class Eval(Command):
         """Evaluates, prints a table and writes JSON."""
         from nerfstudio.utils.rich_utils import CONSOLE
 
-        from ovs3d.cli.runs import find_run
         from ovs3d.evaluation import protocols
         from ovs3d.evaluation.report import write_json
+        from ovs3d.run_folder import find_run
         from ovs3d.scene import Scene
 
         config_path = find_run(self.run_path)

@@ -36,11 +36,11 @@ class Export(Command):
         """Renders the views once and writes what was asked for."""
         from nerfstudio.utils.rich_utils import CONSOLE
 
-        from ovs3d.cli.runs import find_run
         from ovs3d.errors import UserError
         from ovs3d.export.masks import write_classes, write_masks
         from ovs3d.export.mesh import import_open3d
         from ovs3d.export.shapes import write_shapes
+        from ovs3d.run_folder import find_run
         from ovs3d.scene import Scene
 
         if len(self.what) == 0:

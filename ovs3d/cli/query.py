@@ -39,9 +39,9 @@ class QueryCommand(Command):
         """Asks the scene and every view, and writes query.json, points.ply, and a picture and a mask of each view."""
         from nerfstudio.utils.rich_utils import CONSOLE
 
-        from ovs3d.cli.runs import find_run
         from ovs3d.export.answers import write_answers
         from ovs3d.query.ask import Query
+        from ovs3d.run_folder import find_run
         from ovs3d.scene import Scene
 
         asked = Query(self.text, self.image, self.click, self.point, negatives=self.negatives or None)

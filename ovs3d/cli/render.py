@@ -18,10 +18,10 @@ class Render(Command):
     out: Path | None = None
     """The MP4 to write; by default RUN/segmentation.mp4, or another name that tells what it shows."""
     show: Literal["side-by-side", "overlay", "relevancy", "pca", "depth"] = "side-by-side"
-    """side-by-side: colour, segmentation (or what is found of the query) and depth (or its score);
-    overlay: the second of these alone; relevancy: the score of the query; pca: features as colours; depth."""
+    """side-by-side: colour, segmentation (or what is found of the query) and depth (or its confidence);
+    overlay: the second of these alone; relevancy: that confidence; pca: features as colours; depth."""
     query: str | None = None
-    """Words to show in the place of the classes: where they are, and their score."""
+    """Words to show in the place of the classes: where they are, and their confidence, or score."""
     classes: tuple[str, ...] = ()
     """Segment into these words in the place of the run's, without training: "name" or "name: prompt | prompt"."""
     keep: tuple[str, ...] = ()
@@ -44,11 +44,11 @@ class Render(Command):
         """Renders the frames and writes them."""
         from nerfstudio.utils.rich_utils import CONSOLE
 
-        from ovs3d.cli.runs import find_run
         from ovs3d.export.frames import check_show, painter, write_video
         from ovs3d.export.paths import camera_path
         from ovs3d.export.video import VideoWriter
         from ovs3d.query.ask import Query
+        from ovs3d.run_folder import find_run
         from ovs3d.scene import Scene
 
         check_show(self.show, self.query is not None, len(self.classes) > 0)

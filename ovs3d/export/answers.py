@@ -12,7 +12,6 @@ from ovs3d.export.boxes import box_record
 from ovs3d.files import whole_file
 from ovs3d.query.ask import Query
 from ovs3d.scene import Scene
-from ovs3d.views import photographs
 
 
 def write_answers(scene: Scene, query: Query, names: Sequence[str], folder: Path) -> str | None:
@@ -30,7 +29,7 @@ def write_answers(scene: Scene, query: Query, names: Sequence[str], folder: Path
     Returns:
         The photograph that shows most of it, or None where it was not found.
     """
-    views = {name: scene.photograph(name) for name in names} or photographs(scene.held_out_outputs)
+    views = {name: scene.photograph(name) for name in names or scene.names(scene.held_out_outputs)}
     question = scene.ask(query)
     for kind in ("pictures", "masks"):
         shutil.rmtree(folder / kind, ignore_errors=True)
@@ -48,7 +47,7 @@ def write_answers(scene: Scene, query: Query, names: Sequence[str], folder: Path
         sure = None if result.confidence is None else float(result.confidence.max())
         scores = {"highest_score": float(result.scores.max()), "highest_confidence": sure}
         rows.append({"view": name, "share": share, **scores})
-    if places.boxes:
+    if places.best_view is not None:
         places.save(folder / "points.ply")
     boxes = [box_record(box) for box in places.boxes]
     record = {"query": question.name, "best_view": places.best_view, "centroid": places.centroid, "boxes": boxes}

@@ -18,32 +18,33 @@ from ovs3d.files import whole_file
 from ovs3d.palette import class_colours
 from ovs3d.scene import Scene
 
-MAX_CLASSES = 255
-"""An 8-bit index must name each class, and 255 is "no label"."""
+NO_LABEL = 255
+"""Of the pixels of a mask where an edited scene shows nothing; smaller indices name the classes."""
 
 
 def write_masks(scene: Scene, outputs: DataparserOutputs, folder: Path) -> None:
-    """Writes `<image stem>.png` for every view of a split, of the photograph's size, and `coco.json`.
+    """Writes `<name>.png` for every view of a split, of the photograph's size, and `coco.json`.
 
-    Photographs of several folders keep their folders. A pixel of a PNG is the index of its class in the run's list; in
-    the JSON the id of a category is that index plus one, and every class that a view shows is one annotation there.
+    Names are those of `Scene.photographs`; in the JSON they have their suffix and folder. A pixel of a PNG is the index
+    of its class in the run's list; in the JSON the id of a category is that index plus one, and every class that a view
+    shows is one annotation there.
 
     Raises:
         UserError: the run has no semantics yet, or more classes than 8 bits can tell.
     """
-    if len(scene.classes) > MAX_CLASSES:
-        raise UserError(f"The run has {len(scene.classes)} classes, but masks of 8 bits tell at most {MAX_CLASSES}.")
-    photos = [Path(path) for path in outputs.metadata["full_size_filenames"]]
-    above = Path(os.path.commonpath([photo.parent for photo in photos]))
+    if len(scene.classes) > NO_LABEL:
+        raise UserError(f"The run has {len(scene.classes)} classes, but masks of 8 bits tell at most {NO_LABEL}.")
+    above = os.path.commonpath([photograph.path.parent for photograph in scene.photographs.values()])
     images, annotations = [], []
-    for index in track(range(len(photos)), description="Masks"):
+    for index, name in enumerate(track(scene.names(outputs), description="Masks")):
+        path = scene.photographs[name].path
         labels = scene.segment(outputs.cameras[index : index + 1], with_scores=False).labels.numpy()
-        width, height = image_size(photos[index])
+        width, height = image_size(path)
         mask = index_image(labels, len(scene.classes)).resize((width, height), Image.Resampling.NEAREST)
-        name = photos[index].relative_to(above)
-        with whole_file((folder / name).with_suffix(".png")) as draft:
+        with whole_file(folder / f"{name}.png") as draft:
             mask.save(draft)
-        images.append({"id": index + 1, "file_name": str(name), "width": width, "height": height})
+        file_name = path.relative_to(above).as_posix()
+        images.append({"id": index + 1, "file_name": file_name, "width": width, "height": height})
         annotations += annotate(np.asarray(mask, np.int64), index + 1)
     for number, annotation in enumerate(annotations, start=1):
         annotation["id"] = number
@@ -63,7 +64,7 @@ def annotate(labels: Int64[np.ndarray, "h w"], image_id: int) -> list[dict[str, 
     from pycocotools import mask as coco
 
     found = []
-    for label in np.unique(labels).tolist():
+    for label in np.unique(labels[labels != NO_LABEL]).tolist():
         runs: Any = coco.encode(np.asfortranarray(labels == label, dtype=np.uint8))
         found.append(
             {

@@ -13,6 +13,7 @@ from torch import Tensor
 from ovs3d.data.cameras import resized, smaller_size
 from ovs3d.data.splits import spread_evenly
 from ovs3d.errors import UserError
+from ovs3d.query.calibration import Calibration, load_calibration
 from ovs3d.query.score import Question
 from ovs3d.query.vectors import Prototypes, ask_vector, ask_words, embed_picture
 from ovs3d.relevancy import unit
@@ -62,7 +63,8 @@ def to_question(scene: "Scene", query: Query) -> Question:
         UserError: the query does not fit the scene.
     """
     if query.text is not None:
-        return ask_words(query.text, scene.text_encoder, scene.model.text.cpu(), query.negatives)
+        encoder, classes = scene.text_encoder, scene.model.text.cpu()
+        return ask_words(query.text, encoder, classes, query.negatives, calibration_of(scene))
     prototypes = scene.prototypes  # Before a click renders its view, which the answer then finds ready.
     if query.image is not None:
         picture = Path(query.image)
@@ -77,6 +79,13 @@ def to_question(scene: "Scene", query: Query) -> Question:
         check_same_space(query.space or "without a name", scene.text_encoder.space)
         name, vector = "a vector", query.vector
     return ask_vector(name, vector, prototypes)
+
+
+def calibration_of(scene: "Scene") -> Calibration | None:
+    """That of the scene's space, fitted to bare words and to features of `clip-dense`: it holds for no others."""
+    manager = scene.config.pipeline.datamanager
+    fitted = "clip-dense" in manager.teachers and len(manager.templates) == 0
+    return load_calibration(scene.text_encoder.space) if fitted else None
 
 
 def feature_at_pixel(scene: "Scene", name: str, row: int, column: int) -> Float[Tensor, " dim"]:

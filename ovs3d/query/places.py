@@ -37,13 +37,13 @@ class Places:
 
     @property
     def centroid(self) -> Float[np.ndarray, "3"] | None:
-        """Middle of the box about its largest part; None where nothing was found."""
+        """Middle of the box about its largest part; None where it has no box."""
         return self.boxes[0].centre if self.boxes else None
 
     @property
     def best_view(self) -> str | None:
-        """Name of the photograph that shows most of it; None where nothing was found."""
-        if not self.boxes:
+        """Name of the photograph that shows most of it; None where no point is of it."""
+        if len(self.found.points) == 0:
             return None
         return self.views[int(np.argmax(self.found.pixels.sum(axis=0)))]
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ovs3d.data.images import read_rgb
 from ovs3d.errors import UserError
-from ovs3d.query.calibration import load_calibration
+from ovs3d.query.calibration import Calibration
 from ovs3d.query.score import Question, rivals
 from ovs3d.relevancy import relevancy, unit
 from ovs3d.spaces import ImageTextEncoder, TextEncoder
@@ -39,7 +39,11 @@ class Prototypes:
 
 
 def ask_words(
-    text: str, encoder: TextEncoder, classes: Float[Tensor, "classes dim"], negatives: Sequence[str] | None
+    text: str,
+    encoder: TextEncoder,
+    classes: Float[Tensor, "classes dim"],
+    negatives: Sequence[str] | None,
+    calibration: Calibration | None = None,
 ) -> Question:
     """A question in words.
 
@@ -48,6 +52,7 @@ def ask_words(
         encoder: of the scene.
         classes: vectors of the scene's classes; their `rivals` are the negatives where none are named.
         negatives: words that it is not.
+        calibration: of the scene's words, where there is one.
 
     Raises:
         UserError: no negative is left.
@@ -60,7 +65,7 @@ def ask_words(
         stands = torch.ones(len(others), dtype=torch.bool)
     if not stands.any():
         raise UserError(f"Nothing is left to tell '{text}' from: name negatives, such as --negatives wall floor.")
-    return Question(text, vector, others, stands, load_calibration(encoder.space))
+    return Question(text, vector, others, stands, calibration)
 
 
 def ask_vector(name: str, vector: Float[Tensor, " dim"], prototypes: Prototypes) -> Question:

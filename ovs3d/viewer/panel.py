@@ -39,13 +39,14 @@ class Panel(ViewerControl):
         self._colours: PrincipalColours | None = None
         self._has_semantics = False
         self._typing: Timer | None = None
+        self._wanted: str | None = None  # Output to be chosen as soon as the host offers it.
         self._turn = Lock()
 
     def _setup(self, viewer: "Viewer") -> None:
         """Called by the host, once, when its own panel is complete."""
         super()._setup(viewer)
         self._asker = Asker(self._pipeline, viewer.train_lock or nullcontext())
-        viewed = ViewedModel(self._pipeline.model, self._look, beside_training=viewer.trainer is not None)
+        viewed = ViewedModel(self._pipeline.model, self._look, self._training)
         vars(viewer)["get_model"] = lambda: viewed
         gui, classes = self.viser_server.gui, self._pipeline.config.model.classes
         # Between the host's header and its tabs, which begin with the next element.
@@ -68,11 +69,18 @@ class Panel(ViewerControl):
         for slider in (self.threshold, self.opacity):
             slider.on_update(lambda _: self._redraw())
 
+    def _training(self) -> bool:
+        """Whether this process trains, or may go on with it, on the processors that render."""
+        trainer, device = self.viewer.trainer, self._pipeline.model.device
+        return trainer is not None and trainer.training_state != "completed" and device.type == "cpu"
+
     def _look(self) -> Look:
         """What a render shows; it holds the lock of the model, and the semantic stage has begun."""
         if not self._has_semantics:
             self._has_semantics = True
             self._typed()  # What was asked too early.
+        if self._wanted is not None:
+            self._show(self._wanted)
         outputs = self._visible()
         if "pca" in outputs and self._colours is None:
             self._colours = self._asker.fit_colours()
@@ -121,7 +129,8 @@ class Panel(ViewerControl):
     def _show(self, output: str) -> None:
         """Chooses an output that is not to be seen yet, once the host offers it."""
         dropdown = self.viewer.control_panel._output_render
-        if output in dropdown.options and output not in self._visible():
+        self._wanted = output if output not in dropdown.options else None
+        if self._wanted is None and output not in self._visible():
             dropdown.value = output
 
     def _forget_colours(self, _: GuiEvent) -> None:

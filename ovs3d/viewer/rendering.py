@@ -46,13 +46,16 @@ class ViewedModel:
     Args:
         model: what is looked at.
         look: tells what a render shows.
-        beside_training: whether the same process trains. Renders are then left to one processor: OpenMP lets waiting
+        training: tells whether the same process trains now. Renders are then left to one processor: OpenMP lets waiting
             threads sleep at once when there are more of them than processors, and with the threads of renders beside
-            its own every step of training would take a third longer, whether anything is rendered or not.
+            its own every step of training on two processors takes a third longer, whether anything is rendered or not.
     """
 
-    def __init__(self, model: OVS3DModel, look: Callable[[], Look], beside_training: bool = False) -> None:
-        self._model, self._look, self._beside_training = model, look, beside_training
+    def __init__(
+        self, model: OVS3DModel, look: Callable[[], Look], training: Callable[[], bool] = lambda: False
+    ) -> None:
+        self._model, self._look, self._training = model, look, training
+        self._threads = torch.get_num_threads()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
@@ -60,8 +63,8 @@ class ViewedModel:
     @torch.no_grad()
     def get_outputs_for_camera(self, camera: Cameras, obb_box: OrientedBox | None = None) -> dict[str, Tensor]:
         """In the place of the model's: the host's arguments, and the outputs of the panel as well."""
-        if self._beside_training:
-            torch.set_num_threads(1)  # Of the host's thread for renders, in which this runs.
+        # Of the host's thread for renders, in which this runs.
+        torch.set_num_threads(1 if self._training() else self._threads)
         rays = camera.generate_rays(camera_indices=0, keep_shape=True, obb_box=obb_box)
         if not self._model.has_semantics:
             return self._model.get_outputs_for_camera_ray_bundle(rays)
@@ -81,7 +84,8 @@ class ViewedModel:
         painted["segmentation"] = paint_classes(rgb, given["segmentation"], given["class_id"], look.shown, look.opacity)
         if "relevancy" in look.outputs and look.asked is not None and hidden is not None and lengths is not None:
             cosines = model.semantic.products(hidden, look.asked.vectors.to(rgb)) * lengths
-            painted["relevancy"] = paint_scores(rgb, look.asked.scores(cosines), look.threshold, look.opacity)
+            scores = look.asked.scores(cosines.cpu()).to(rgb)  # Questions stay on the CPU.
+            painted["relevancy"] = paint_scores(rgb, scores, look.threshold, look.opacity)
         if selection is not None:
             painted["selection"] = paint_selection(selection)
         if "pca" in look.outputs and look.colours is not None and hidden is not None:

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco
 
-from ovs3d.export.masks import annotate, index_image
+from ovs3d.export.masks import NO_LABEL, annotate, index_image
 from ovs3d.palette import class_colours
 
 
@@ -31,3 +31,10 @@ def test_picture_holds_the_indices_and_shows_the_colours_of_the_classes(labels: 
     assert image.mode == "P" and np.array_equal(np.asarray(image), labels)
     assert np.array_equal(np.asarray(image.convert("RGB")), class_colours(5)[labels])
     assert isinstance(image, Image.Image)
+
+
+def test_nothing_is_no_category(labels: np.ndarray) -> None:
+    labels[labels == 4] = -1
+    mask = np.asarray(index_image(labels, 5), np.int64)
+    assert set(mask[labels == -1]) == {NO_LABEL}
+    assert [row["category_id"] for row in annotate(mask, 1)] == [2, 4]

@@ -1,6 +1,8 @@
 """Meshes: a sphere's views give a sphere, its halves are named nodes, and missing libraries end in one sentence."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from trimesh.visual.color import ColorVisuals
 
 from ovs3d.errors import UserError
 from ovs3d.export import mesh as module
-from ovs3d.export.mesh import cut_into_classes, fuse_mesh, label_vertices, write_meshes
+from ovs3d.export.mesh import cut_into_classes, fuse_mesh, label_vertices, to_linear, write_meshes
 from ovs3d.export.pointcloud import LabelledPoints, fuse
 from tests.export.synthetic import sphere_views
 
@@ -68,6 +70,31 @@ def test_files_are_read_back(sphere: trimesh.Trimesh, cloud: LabelledPoints, tmp
         assert np.quantile(side * part.vertices[:, 2], 0.05) > -cloud.voxel
         assert np.linalg.norm(part.vertices, axis=-1).max() < 1.1
     assert sum(len(part.faces) for part in scene.geometry.values()) == len(sphere.faces)
+
+
+def test_colours_of_glb_are_linear_and_unlit(sphere: trimesh.Trimesh, cloud: LabelledPoints, tmp_path: Path) -> None:
+    coloured: Any = sphere.copy()
+    coloured.visual.vertex_colors = np.tile(np.array([188, 0, 255, 255], np.uint8), (len(sphere.vertices), 1))
+    write_meshes(tmp_path, coloured, label_vertices(sphere, cloud), CLASSES)
+    data = (tmp_path / "mesh.glb").read_bytes()
+    length = int.from_bytes(data[12:16], "little")
+    tree, binary = json.loads(data[20 : 20 + length]), data[28 + length :]
+    assert tree["materials"][0]["extensions"] == {"KHR_materials_unlit": {}}
+    assert "KHR_materials_unlit" in tree["extensionsUsed"]
+    for mesh in tree["meshes"]:
+        (primitive,) = mesh["primitives"]
+        assert primitive["material"] == 0
+        view = tree["bufferViews"][tree["accessors"][primitive["attributes"]["COLOR_0"]]["bufferView"]]
+        start = view.get("byteOffset", 0)
+        # 188 is half of the light of white in sRGB.
+        assert tuple(binary[start : start + 4]) == (128, 0, 255, 255)
+    whole: Any = trimesh.load_mesh(tmp_path / "mesh.ply")
+    assert np.asarray(whole.visual.vertex_colors)[0].tolist() == [188, 0, 255, 255]
+
+
+@pytest.mark.parametrize(("srgb", "linear"), [(0, 0), (10, 1), (64, 13), (128, 55), (188, 128), (255, 255)])
+def test_transfer_curve_of_srgb(srgb: int, linear: int) -> None:
+    assert to_linear(np.array([[srgb, srgb, srgb, 7]], np.uint8)).tolist() == [[linear, linear, linear, 7]]
 
 
 def test_missing_system_library_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

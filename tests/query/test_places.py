@@ -53,6 +53,13 @@ def test_best_view_is_that_of_most_pixels_of_what_was_found() -> None:
     assert places(mask_small=False).best_view == "first"
 
 
+def test_a_crumb_is_seen_though_it_has_no_box() -> None:
+    whole = places()
+    judged = Judgement(whole.judged.scores, None, torch.arange(len(whole.judged.mask)) < 2)
+    crumb = Places("a crumb", judged, whole.cloud, whole.views)
+    assert crumb.boxes == [] and crumb.centroid is None and crumb.best_view == "second"
+
+
 def test_nothing_has_no_place(tmp_path: Path) -> None:
     nothing = places(False, False)
     assert nothing.boxes == [] and nothing.centroid is None and nothing.best_view is None

@@ -40,3 +40,11 @@ def test_empty_answer_is_not_found() -> None:
     nothing = torch.zeros(2, 2)
     result = QueryResult("a mug", Judgement(nothing, None, nothing.bool()), torch.ones(2, 2, 3), no_places)
     assert not result.found and result.picture.shape[2] == 3
+
+
+def test_heat_is_the_confidence_where_there_is_one() -> None:
+    scores, sure = torch.tensor([[0.0, 1.0]]), torch.tensor([[1.0, 0.0]])
+    rgb = torch.ones(1, 2, 3)
+    by_confidence = QueryResult("a mug", Judgement(scores, sure, sure > 0.5), rgb, no_places).heat
+    by_score = QueryResult("a mug", Judgement(scores, None, scores > 0.5), rgb, no_places).heat
+    assert np.array_equal(by_confidence[:, ::-1], by_score) and not np.array_equal(by_confidence, by_score)

@@ -75,20 +75,20 @@ def test_the_rest_is_the_models_own() -> None:
     assert model.training and viewed.training and viewed.device == model.device
 
 
-@pytest.mark.parametrize("beside_training", [True, False])
-def test_beside_training_a_render_takes_one_processor(beside_training: bool) -> None:
-    """Of its own thread; that of the training keeps its number."""
-    before, seen = torch.get_num_threads(), []
+def test_beside_training_a_render_takes_one_processor() -> None:
+    """Of its own thread, and all of them when training is over; that of the training keeps its number."""
+    before, seen, training = torch.get_num_threads(), [], [True, False]
     torch.set_num_threads(2)
-    viewed = ViewedModel(make_semantic_model(), lambda: look("rgb"), beside_training)
+    viewed = ViewedModel(make_semantic_model(), lambda: look("rgb"), lambda: training[len(seen)])
 
     def render() -> None:
-        viewed.get_outputs_for_camera(CAMERA)
-        seen.append(torch.get_num_threads())
+        for _ in training:
+            viewed.get_outputs_for_camera(CAMERA)
+            seen.append(torch.get_num_threads())
 
     thread = Thread(target=render)
     thread.start()
     thread.join()
     after = torch.get_num_threads()
     torch.set_num_threads(before)
-    assert (seen, after) == ([1 if beside_training else 2], 2)
+    assert (seen, after) == ([1, 2], 2)

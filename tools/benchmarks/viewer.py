@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,8 @@ from websockets.sync.client import connect
 from ovs3d.evaluation.results import ResultRow
 from ovs3d.trainer import OVS3DTrainer
 from tools.benchmarks.methods import tiny_on
-from tools.benchmarks.timing import median_row, take_turns
+from tools.benchmarks.timing import median_row, seconds
 
-GEOMETRY_STEPS = 400
 TURN, SIDE = 30.0, 256
 """Seconds, about, that a turn lasts, and pixels of the long side of a picture: several of them come in a turn."""
 WORDS = "a red ball, a wooden box"
@@ -37,7 +36,10 @@ def viewer(room: Path, repetitions: int) -> Iterator[ResultRow]:
         training = Training(room, Path(folder))
         try:
             yield training.slowdown("geometry stage", "rgb", repetitions)
-            training.advance(max(0, GEOMETRY_STEPS - training.trainer.step))
+            assert not training.model.in_semantics
+            training.model.config.geometry_steps = training.trainer.step + 1
+            training.advance(20)
+            assert training.model.in_semantics
             yield training.slowdown("semantic stage", "relevancy", repetitions)
         finally:
             training.trainer.shutdown()
@@ -49,7 +51,7 @@ class Training:
     def __init__(self, room: Path, folder: Path) -> None:
         config = tiny_on(room, 320)
         config.output_dir, config.vis = folder, "viewer"
-        config.geometry_steps, config.max_num_iterations = GEOMETRY_STEPS, 100_000
+        config.geometry_steps, config.max_num_iterations = 100_000, 100_000
         config.steps_per_save = 1_000_000
         config.viewer.quit_on_train_completion = True
         config.machine.device_type = "cpu"
@@ -59,7 +61,8 @@ class Training:
         self.trainer: OVS3DTrainer = config.setup(local_rank=0, world_size=1)
         self.trainer.setup()
         assert isinstance(self.trainer.viewer_state, Viewer)
-        self.trainer.viewer_state.control_panel._max_res.value = SIDE
+        self.viewer, self.model = self.trainer.viewer_state, self.trainer.pipeline.model
+        self.viewer.control_panel._max_res.value = SIDE
         self.advance(20)
 
     def advance(self, steps: int) -> None:
@@ -72,17 +75,14 @@ class Training:
 
     def slowdown(self, stage: str, output: str, repetitions: int) -> ResultRow:
         """Per cent of time that a step takes longer while somebody looks at an output, in turns with nobody."""
-        began = time.perf_counter()
-        self.advance(20)
-        steps = max(20, round(20 * TURN / (time.perf_counter() - began)))
+        steps = max(20, round(20 * TURN / seconds(lambda: self.advance(20))))
 
-        def watched() -> None:
-            assert isinstance(self.trainer.viewer_state, Viewer)
-            with watching(self.trainer.viewer_state, output):
-                self.advance(steps)
+        def turn(watched: bool) -> float:
+            """Seconds, without those of opening the viewer."""
+            with watching(self.viewer, output) if watched else nullcontext():
+                return seconds(lambda: self.advance(steps))
 
-        pairs = take_turns(watched, lambda: self.advance(steps), repetitions)
-        slower = tuple(100.0 * (own / other - 1.0) for own, other in zip(pairs.ours, pairs.theirs, strict=True))
+        slower = tuple(100.0 * (turn(True) / turn(False) - 1.0) for _ in range(repetitions))
         name = f"{stage}, what a viewer that shows {output} adds to a step"
         return median_row(name, slower, 10.0, "%", higher_is_better=False)
 
@@ -104,8 +104,10 @@ def watching(viewer: Viewer, output: str) -> Iterator[None]:
         panel: Any = viewer.pipeline.panel
         panel.words.value = WORDS
     (machine,) = viewer.render_statemachines.values()
-    while machine.state != "high" or (viewer.train_lock is not None and viewer.train_lock.locked()):
-        time.sleep(0.05)
+    for _ in range(2):  # The host calls a picture full before it begins to render it.
+        while machine.state != "high" or machine.next_action is not None or is_locked(viewer):
+            time.sleep(0.05)
+        time.sleep(0.5)
     try:
         yield
     finally:
@@ -113,6 +115,11 @@ def watching(viewer: Viewer, output: str) -> Iterator[None]:
         browser.wait()
         while len(viewer.render_statemachines) > 0:
             time.sleep(0.05)
+
+
+def is_locked(viewer: Viewer) -> bool:
+    """Whether a render holds the model."""
+    return viewer.train_lock is not None and viewer.train_lock.locked()
 
 
 def look_on(url: str) -> None:

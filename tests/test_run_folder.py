@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ovs3d.cli.runs import find_run
 from ovs3d.errors import UserError
+from ovs3d.run_folder import find_run
 
 
 def make_run(outputs: Path, name: str, age: int = 0) -> Path:
