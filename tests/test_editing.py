@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from ovs3d.editing import CELLS, MARGIN, Part, clear_empty, keeper, part_of
+from ovs3d.editing import CELLS, MARGIN, Part, keeper, part_of
 from ovs3d.errors import UserError
+from ovs3d.opened_run import clear_empty
 
 
 def empty() -> np.ndarray:
