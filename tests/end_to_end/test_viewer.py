@@ -19,6 +19,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from ovs3d.config import OVS3DTrainerConfig
 from ovs3d.scene import Scene
+from ovs3d.trainer import TRAINING_SHARE
 from tests.end_to_end.runs import small_config
 
 PATIENCE = 120.0
@@ -111,6 +112,7 @@ def test_ns_train_serves_the_viewer(scene_folder: Path, features_folder: Path, t
     try:
         trainer.train()
         assert trainer.step == 3 and status_of(config.viewer.websocket_port) == 200
+        assert trainer.viewer_state.train_util == TRAINING_SHARE
     finally:
         trainer.shutdown()
 

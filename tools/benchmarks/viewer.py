@@ -72,6 +72,7 @@ class Training:
         trainer._start_step = trainer.step + 1 if trainer.step > 0 else 0
         self.config.max_num_iterations = trainer._start_step + steps
         trainer.train()
+        trainer.training_state = "training"  # The host thinks that it is over.
 
     def slowdown(self, stage: str, output: str, repetitions: int) -> ResultRow:
         """Per cent of time that a step takes longer while somebody looks at an output, in turns with nobody."""
