@@ -34,10 +34,11 @@ def execute(notebook: Path, parameters: dict[str, str]) -> nbformat.NotebookNode
 
 
 def shrink(content: nbformat.NotebookNode) -> None:
-    """Makes every picture a small JPEG, and drops progress bars."""
+    """Makes every picture a small JPEG, and drops progress bars and warnings, which name folders of the machine."""
     for cell in content.cells:
         if "outputs" in cell:
-            cell.outputs = [output for output in cell.outputs if output.output_type != "display_data"]
+            shown = [output for output in cell.outputs if output.output_type != "display_data"]
+            cell.outputs = [output for output in shown if output.get("name") != "stderr"]
         for output in cell.get("outputs", []):
             data = output.get("data", {})
             if "image/png" in data:
