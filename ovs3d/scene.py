@@ -5,14 +5,16 @@ from copy import copy
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from nerfstudio.cameras.cameras import Cameras
 from torch import Tensor
 
 from ovs3d.data.classes import parse_classes
 from ovs3d.editing import keeper
 from ovs3d.errors import UserError
+from ovs3d.export.frames import Show, painter
 from ovs3d.export.pointcloud import LabelledPoints, fuse
 from ovs3d.export.views import chosen_views, render_views
 from ovs3d.model import OVS3DModel
@@ -50,6 +52,22 @@ class Scene(OpenedRun):
         if isinstance(words, str) or len(words) == 0:
             raise UserError(f"Words are asked as a list of at least one, not as {words!r}.")
         return self.compare(embed_prompts(self.text_encoder, [(word,) for word in words]), camera)
+
+    def render(
+        self, camera: Cameras, show: Show = "side-by-side", query: str | None = None
+    ) -> UInt8[np.ndarray, "frame_h frame_w 3"]:
+        """A picture as `ovs3d render` makes of every camera of its path.
+
+        Args:
+            camera: a `Cameras` of length 1.
+            show: what of the scene.
+            query: words to show in the place of the classes.
+
+        Raises:
+            UserError: the run has no semantics yet.
+        """
+        self._require_semantics()
+        return painter(self, show, None if query is None else Query(query))(camera)
 
     def query(
         self,

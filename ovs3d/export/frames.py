@@ -1,7 +1,7 @@
 """Frames of videos: what each way to show a scene paints of a camera."""
 
 from collections.abc import Callable
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import torch
@@ -18,7 +18,9 @@ from ovs3d.pca import PrincipalColours
 from ovs3d.query.ask import Query, sample_features
 from ovs3d.query.result import to_bytes
 from ovs3d.relevancy import unit
-from ovs3d.scene import Scene
+
+if TYPE_CHECKING:
+    from ovs3d.scene import Scene
 
 OVERLAY_ALPHA = 0.6
 
@@ -47,7 +49,7 @@ def check_show(show: Show, has_query: bool, has_classes: bool) -> None:
         raise UserError(f"--show {show} shows no words: leave --query and --classes out, or show {', '.join(shown)}.")
 
 
-def painter(scene: Scene, show: Show = "side-by-side", query: Query | None = None) -> Paint:
+def painter(scene: "Scene", show: Show = "side-by-side", query: Query | None = None) -> Paint:
     """What paints the frames of one video: the scene's classes, or what is found of a query.
 
     Raises:
@@ -74,7 +76,7 @@ def painter(scene: Scene, show: Show = "side-by-side", query: Query | None = Non
     return paint
 
 
-def query_painter(scene: Scene, show: Show, query: Query) -> Paint:
+def query_painter(scene: "Scene", show: Show, query: Query) -> Paint:
     """What is found of a query: between colour and confidence, over the darkened colour, or the confidence alone."""
     question = scene.ask(query)
 
@@ -90,7 +92,7 @@ def query_painter(scene: Scene, show: Show, query: Query) -> Paint:
     return paint
 
 
-def pca_painter(scene: Scene) -> Paint:
+def pca_painter(scene: "Scene") -> Paint:
     """Features as colours, which stay the same from frame to frame; black where nothing is."""
     colours = PrincipalColours.fit(sample_features(scene))
 

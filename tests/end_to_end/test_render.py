@@ -132,3 +132,14 @@ def test_bad_input_is_one_sentence_also_as_json(
     assert main([*command, "--json"]) == 2
     assert json.loads(capsys.readouterr().out) == {"error": printed}
     assert list(tmp_path.iterdir()) == []
+
+
+def test_scene_renders_the_frames_of_the_command(scene: Scene) -> None:
+    camera = scene.held_out_outputs.cameras[0:1]
+    assert np.array_equal(scene.render(camera), painter(scene)(camera))
+    found = scene.render(camera, "overlay", query="red box")
+    assert np.array_equal(found, painter(scene, "overlay", Query("red box"))(camera)) and found.shape == (
+        HEIGHT,
+        WIDTH,
+        3,
+    )
