@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Integer, UInt8
+from jaxtyping import Float, Integer, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 # Pixels without a class. No class colour is this dark or this colourless.
@@ -130,3 +130,8 @@ def draw_legend(
         draw.rectangle(box, fill=tuple(int(channel) for channel in colours[index]))
         draw.text((left + before_text, middle), text, fill="black", font=font, anchor="lm")
     return np.asarray(picture)
+
+
+def srgb_to_linear(value: Float[np.ndarray, "*any"]) -> Float[np.ndarray, "*any"]:
+    """Light in [0, 1] of colours of pictures in [0, 1] (IEC 61966-2-1)."""
+    return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)

@@ -14,6 +14,7 @@ from ovs3d.errors import UserError
 from ovs3d.export.pointcloud import MIN_VIEWS, LabelledPoints
 from ovs3d.export.views import RenderedView
 from ovs3d.files import whole_file
+from ovs3d.palette import srgb_to_linear
 
 TRUNCATION = 4.0
 """Voxels to either side of a surface in which distances to it are kept."""
@@ -136,9 +137,8 @@ def write_meshes(
 
 
 def to_linear(srgb: UInt8[np.ndarray, "n 4"]) -> UInt8[np.ndarray, "n 4"]:
-    """Colours that are proportional to light, from those of pictures (IEC 61966-2-1); the alpha stays."""
-    share = srgb[:, :3] / 255.0
-    linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    """Colours that are proportional to light, from those of pictures; the alpha stays."""
+    linear = srgb_to_linear(srgb[:, :3] / 255.0)
     return np.concatenate([(255.0 * linear).round().astype(np.uint8), srgb[:, 3:]], axis=-1)
 
 

@@ -68,7 +68,6 @@ class Training:
     def advance(self, steps: int) -> None:
         """Trains on."""
         trainer = self.trainer
-        trainer.training_state = "training"
         trainer._start_step = trainer.step + 1 if trainer.step > 0 else 0
         self.config.max_num_iterations = trainer._start_step + steps
         trainer.train()

@@ -7,6 +7,8 @@ import open3d as o3d
 from jaxtyping import Float, Int
 from numpy import ndarray
 
+from ovs3d.palette import srgb_to_linear
+
 from .compiled import Geometry
 from .meshes import merge
 
@@ -14,11 +16,6 @@ LIGHT_SAMPLES = (3, 3)
 BOUNCE_RAYS = 32
 BOUNCES = 4
 OFFSET = 2e-3
-
-
-def srgb_to_linear(value: Float[ndarray, "*any"]) -> Float[ndarray, "*any"]:
-    """The sRGB transfer function, [0, 1] to [0, 1]."""
-    return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
 
 
 @dataclass(frozen=True)

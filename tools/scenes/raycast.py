@@ -7,10 +7,12 @@ import open3d as o3d
 from jaxtyping import Bool, Float, Int, UInt8
 from numpy import ndarray
 
+from ovs3d.palette import srgb_to_linear
+
 from .cameras import Camera
 from .compiled import Geometry, build_geometry
 from .description import SceneDescription
-from .lighting import bake, ray_scene, srgb_to_linear
+from .lighting import bake, ray_scene
 from .meshes import merge
 
 IGNORE = 255
