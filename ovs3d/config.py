@@ -86,7 +86,6 @@ def tiny() -> OVS3DTrainerConfig:
     model.texture_resolutions, model.texture_log2_size = (256, 512, 1024), 18
     model.proposal_samples, model.field_samples = 48, 16
     model.coloured_samples, model.kept_samples = 8, 4
-    model.latent_resolutions, model.latent_channels = (64, 128), 16
     model.eval_num_rays_per_chunk = 2048  # What is in between fits into a processor's cache.
     return config
 
@@ -99,7 +98,7 @@ def paper() -> OVS3DTrainerConfig:
     config.encoder, config.dino = "ViT-B-16:openai", "vit_base_patch8_224_dino"
     manager, model = config.pipeline.datamanager, config.pipeline.model
     manager.feature_views = 0.5
-    model.normalise_per_view = True
+    model.normalisation = "view"
     model.rda_normalise = False
     model.rendered_temperature = model.selected_temperature = 1.0
     model.fda_temperature, model.selection_sharpness = 0.2, 1.0

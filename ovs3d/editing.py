@@ -130,7 +130,7 @@ def votes(
                 vectors = question.vectors.to(model.device)
                 cosines = (model.semantic.products(hidden, vectors) * model.semantic.inverse_lengths(hidden)).cpu()
                 masks.append(judge(question, cosines[:, 0], cosines[:, 1:]).mask)
-            yield points.cpu(), weights.cpu(), torch.stack(masks)
+            yield points[..., :3].cpu(), weights.cpu(), torch.stack(masks)
 
 
 def part_of(seen: Float32[np.ndarray, "z y x"], found: Float32[np.ndarray, "z y x"]) -> Part:

@@ -146,7 +146,7 @@ class OVS3DModel(Model):
     def get_outputs(self, ray_bundle: RayBundle) -> dict[str, Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Renders rays; in stage 2 of training, the semantics of cached samples that the bundle carries."""
         if "points" in ray_bundle.metadata:
-            points = ray_bundle.metadata["points"].unflatten(1, (-1, 3))
+            points = ray_bundle.metadata["points"].unflatten(1, (-1, 6))
             return {"semantics": self.semantic.render(points, ray_bundle.metadata["weights"])}
         edges, proposal_edges, proposal_weights = self.sample(ray_bundle)
         points, deltas = self.place(ray_bundle, edges)
@@ -154,8 +154,8 @@ class OVS3DModel(Model):
         weights = rendering.render_weights(self.kept(density, points), deltas)
         accumulation = weights.sum(dim=-1, keepdim=True)
         shown, kept = rendering.heaviest_samples(weights, self.config.coloured_samples)
-        near = pick(points, kept)
-        colour = self.radiance.colour(near, pick(features, kept), ray_bundle.directions)
+        near = pick(points, kept), pick(features, kept)
+        colour = self.radiance.colour(*near, ray_bundle.directions)
         outputs: dict[str, Any] = {
             "rgb": rendering.composite(shown, colour) + 0.5 * (1.0 - accumulation),
             "accumulation": accumulation,
@@ -169,7 +169,8 @@ class OVS3DModel(Model):
         elif self.has_semantics:
             # The heaviest samples are among those that have a colour, unless more are asked for than those.
             enough = self.config.kept_samples <= self.config.coloured_samples
-            outputs.update(self.semantic_outputs(near, shown) if enough else self.semantic_outputs(points, weights))
+            known = (*near, shown) if enough else (points, features, weights)
+            outputs.update(self.semantic_outputs(*self.heaviest_of(*known)))
             outputs["segmentation"] = torch.where(accumulation > 0.0, outputs["segmentation"], outputs["rgb"])
         return outputs
 
@@ -180,15 +181,24 @@ class OVS3DModel(Model):
             colour = ((colour - 0.5 * (1.0 - opacity)) / opacity.clamp(min=1e-6)).clamp(0.0, 1.0)
         return torch.cat([colour, opacity], dim=-1)
 
+    def heaviest_of(
+        self,
+        points: Float[Tensor, "rays samples 3"],
+        features: Float[Tensor, "rays samples dim"],
+        weights: Float[Tensor, "rays samples"],
+    ) -> tuple[Float[Tensor, "rays kept 6"], Float[Tensor, "rays kept"]]:
+        """What the semantic field wants to know of rays: coloured points and weights of their heaviest samples."""
+        kept, indices = rendering.heaviest_samples(weights, self.config.kept_samples)
+        return self.radiance.coloured_points(pick(points, indices), pick(features, indices)), kept
+
     def semantic_outputs(
-        self, points: Float[Tensor, "rays samples 3"], weights: Float[Tensor, "rays samples"]
+        self, points: Float[Tensor, "rays samples 6"], weights: Float[Tensor, "rays samples"]
     ) -> dict[str, Tensor]:
         """What the host may show of the semantics: `segmentation` in class colours and `class_id` as a float.
 
         The host shows every output that it gets, and fails at two numbers a pixel, the scores of two classes.
         """
-        kept, indices = rendering.heaviest_samples(weights, self.config.kept_samples)
-        hidden = self.semantic.hidden(rendering.contract(pick(points, indices)), kept)
+        hidden = self.semantic.hidden(points, weights)
         products = self.semantic.products(hidden, self.text)
         best = products.argmax(dim=-1)
         outputs = {"segmentation": self.colours[best], "class_id": best[:, None].float()}
@@ -197,7 +207,7 @@ class OVS3DModel(Model):
         if "hidden" in self.extra_outputs:
             outputs |= {"hidden": hidden, "inverse_lengths": self.semantic.inverse_lengths(hidden)}
         if "selection" in self.extra_outputs:
-            outputs["selection"] = self.semantic.select(rendering.contract(pick(points, indices)), kept)
+            outputs["selection"] = self.semantic.select(points, weights)
         return outputs
 
     @contextmanager
@@ -213,17 +223,20 @@ class OVS3DModel(Model):
     def hidden_at(self, points: Float[Tensor, "points 3"]) -> Float[Tensor, "points hidden"]:
         """What `SemanticField.hidden` gives of places in scene units."""
         whole = torch.ones(POINTS_AT_ONCE, 1, device=points.device)
-        chunks = points.split(POINTS_AT_ONCE)
-        return torch.cat([self.semantic.hidden(rendering.contract(x)[:, None], whole[: len(x)]) for x in chunks])
+        hidden = []
+        for chunk in points.split(POINTS_AT_ONCE):
+            _, features = self.radiance.density_and_features(chunk)
+            coloured = self.radiance.coloured_points(chunk, features)
+            hidden.append(self.semantic.hidden(coloured[:, None], whole[: len(chunk)]))
+        return torch.cat(hidden)
 
     @torch.no_grad()
-    def heaviest(self, rays: RayBundle) -> tuple[Float[Tensor, "rays samples 3"], Float[Tensor, "rays samples"]]:
-        """Contracted points and weights of the heaviest samples of rays, for the sample table."""
+    def heaviest(self, rays: RayBundle) -> tuple[Float[Tensor, "rays samples 6"], Float[Tensor, "rays samples"]]:
+        """Coloured points and weights of the heaviest samples of rays, for the sample table."""
         edges, _, _ = self.sample(rays)
         points, deltas = self.place(rays, edges)
-        weights = rendering.render_weights(self.kept(self.radiance.density(points), points), deltas)
-        kept, indices = rendering.heaviest_samples(weights, self.config.kept_samples)
-        return rendering.contract(pick(points, indices)), kept
+        density, features = self.radiance.density_and_features(points)
+        return self.heaviest_of(points, features, rendering.render_weights(self.kept(density, points), deltas))
 
     def get_metrics_dict(self, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
         """PSNR of the batch in stage 1; the mean share of each scale in stage 2."""

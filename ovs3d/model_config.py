@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from nerfstudio.models.base_model import ModelConfig
 
 from ovs3d.field.backbones import Backbone
+from ovs3d.relevancy import Normalisation
 
 
 def model_class() -> type:
@@ -79,24 +80,24 @@ class OVS3DModelConfig(ModelConfig):
     """Binary logarithm of the hash grid's entries per resolution."""
     hidden_dim: int = 64
     """Width of the radiance networks."""
-    latent_resolutions: tuple[int, ...] = (64, 128, 256)
-    """Cells along a side of the latent planes."""
+    latent_resolutions: tuple[int, ...] = (16,)
+    """Cells along a side of the latent planes; what is finer follows the colour."""
     latent_channels: int = 16
     """Channels per plane and resolution of the latent."""
     head_dim: int = 128
     """Width of the decoders."""
     kept_samples: int = 8
     """Heaviest samples per ray that the semantic stage sees."""
-    normalise_per_view: bool = False
-    """Normalise relevancy over each view (the authors) instead of over the scene."""
+    normalisation: Normalisation = "balanced"
+    """Of the teacher's relevancy: over each view (the authors), over the scene, or there with classes balanced."""
     selection: bool = True
     """Learn the selection volume; without it every scale counts the same."""
     selection_sharpness: float = 8.0
     """Factor of the composited selection before its softmax; 1 is the authors'."""
     rendered_temperature: float = 0.1
     """Of the rendered distribution in RDA."""
-    selected_temperature: float = 0.05
-    """Of the teacher's distribution in RDA."""
+    selected_temperature: float = 0.025
+    """Of the teacher's distribution in RDA; a balanced range is twice as wide as the others."""
     rda_normalise: bool = True
     """Compare unit features with the texts in RDA; the authors leave them un-normalised."""
     fda_temperature: float = 0.1

@@ -77,7 +77,7 @@ class OVS3DPipeline(VanillaPipeline):
         assert bank is not None
         text = embed_classes(self.config.datamanager, self.config.prompts, bank.text_store.meta.space)
         model.text.copy_(text)
-        model.relevancy_range = bank.relevancy_range(text, model.config.normalise_per_view).to(model.device)
+        model.relevancy_range = bank.relevancy_range(text, model.config.normalisation).to(model.device)
         CONSOLE.log("Geometry is frozen; caching the samples of the training rays")
         self.model.eval()
         self.datamanager.start_semantics(self.draw_table)
@@ -88,7 +88,7 @@ class OVS3DPipeline(VanillaPipeline):
 
         def sample_rays(
             views: Int[Tensor, " rays"], uv: Float[Tensor, "rays 2"]
-        ) -> tuple[Float[Tensor, "rays samples 3"], Float[Tensor, "rays samples"]]:
+        ) -> tuple[Float[Tensor, "rays samples 6"], Float[Tensor, "rays samples"]]:
             return self.model.heaviest(self.datamanager.rays_at(views, uv))
 
         generator = torch.Generator().manual_seed(self.config.seed)

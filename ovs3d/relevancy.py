@@ -9,7 +9,7 @@ All functions here compute in float32, also under autocast and for half-precisio
 
 import functools
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import Literal, ParamSpec, TypeVar
 
 import torch
 from jaxtyping import Bool, Float
@@ -19,8 +19,10 @@ from torch.autograd.function import once_differentiable
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
+Normalisation = Literal["balanced", "scene", "view"]
 LERF_SHARPNESS = 10.0
 """Inverse temperature of LERF's softmax over a word and a negative."""
+BALANCING_ROUNDS = 5
 # Below this length a vector has no direction worth the name. Features are of order one.
 SHORTEST = 1e-6
 
@@ -149,6 +151,37 @@ class RelevancyRange:
     def high(self) -> Float[Tensor, "scales classes"]:
         """The highest relevancy seen; 0 for a scale without any valid cell, so that the range there is closed."""
         return torch.where(self._low <= self._high, self._high, 0.0)
+
+
+@torch.no_grad()
+def balanced_range(
+    relevancies: Float[Tensor, "cells scales classes"],
+    low: Float[Tensor, "scales classes"],
+    high: Float[Tensor, "scales classes"],
+) -> tuple[Float[Tensor, "scales classes"], Float[Tensor, "scales classes"]]:
+    """A range as wide on both sides of a class's middle as [low, high] is, so that classes meet at their middles.
+
+    An encoder is nearer to some words than to others wherever it looks, and the lowest and the highest of many cells
+    are chance. The middle of a class is its mean over the cells of every class in turn, each class weighted by the root
+    of its number of cells: by the number itself what is large would lose its borders to what is small, without it what
+    is hardly anywhere would count as much as the walls. Which class a cell is of follows from the middles, in rounds.
+
+    Args:
+        relevancies: of cells that are valid at every scale; at least one.
+        low: `RelevancyRange.low` of them.
+        high: `RelevancyRange.high` of them.
+    """
+    extent, classes = high - low, low.shape[-1]
+    values = normalise_relevancy(relevancies, low, high)
+    middle = torch.full_like(low, 0.5)
+    for _ in range(BALANCING_ROUNDS):
+        best = (values - middle).mean(dim=1).argmax(dim=-1)
+        counts = torch.bincount(best, minlength=classes)
+        sums = torch.zeros(classes, *low.shape, device=low.device).index_add_(0, best, values)
+        means = sums / counts.clamp(min=1)[:, None, None]
+        middle = torch.einsum("k,ksc->sc", counts.sqrt() / counts.sqrt().sum(), means)
+    centre = low + middle * extent
+    return centre - extent, centre + extent
 
 
 def _selection_over_valid(

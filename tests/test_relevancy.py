@@ -5,6 +5,7 @@ from ovs3d.relevancy import (
     LERF_SHARPNESS,
     RelevancyRange,
     against_negatives,
+    balanced_range,
     normalise_relevancy,
     relevancy,
     select_features,
@@ -87,6 +88,60 @@ def test_range_over_views_equals_range_over_all_cells(generator):
         torch.testing.assert_close(gathered.low[scale], kept.amin(dim=0))
         torch.testing.assert_close(gathered.high[scale], kept.amax(dim=0))
         assert normalise_relevancy(everything, gathered.low, gathered.high)[every_mask].max() == 1.0
+
+
+def loop_middle(values, rounds):
+    """The middle of every class from the definition, cell by cell, for one scale."""
+    count = values.shape[1]
+    middle = torch.full((count,), 0.5)
+    for _ in range(rounds):
+        of_class = [[] for _ in range(count)]
+        for cell in values:
+            of_class[int((cell - middle).argmax())].append(cell)
+        there = [cells for cells in of_class if cells]
+        roots = [len(cells) ** 0.5 for cells in there]
+        means = [torch.stack(cells).mean(dim=0) for cells in there]
+        middle = sum(root * mean for root, mean in zip(roots, means, strict=True)) / sum(roots)
+    return middle
+
+
+def test_balanced_range_has_its_middle_where_classes_meet(generator):
+    values = torch.rand(200, 1, 4, generator=generator)
+    values[:, 0, 3] *= 0.1  # Best nowhere.
+    values = values / values.amax(dim=0)
+    values[0] = 0.0  # So that the range is [0, 1].
+    low, high = balanced_range(values, torch.zeros(1, 4), torch.ones(1, 4))
+    torch.testing.assert_close(high - low, torch.full((1, 4), 2.0))
+    torch.testing.assert_close((low + high)[0] / 2, loop_middle(values[:, 0], 5))
+    normalised = normalise_relevancy(values, low, high)
+    assert normalised.min() > 0.0 and normalised.max() < 1.0, "nothing is clamped"
+
+
+def test_balanced_range_forgives_a_word_that_is_near_to_everything(generator):
+    """One class scores higher wherever it is not, so that the plain range gives it what it is not."""
+    classes = torch.arange(900) % 3
+    values = 0.2 * torch.nn.functional.one_hot(classes, 3) + 0.02 * torch.randn(900, 3, generator=generator)
+    values[:, 0] = torch.where(classes == 0, values[:, 0], values[:, 0] + 0.18)
+    values = torch.cat([values, torch.zeros(1, 3)])[:, None]  # One odd cell opens the range downwards.
+    low, high = values.amin(dim=0), values.amax(dim=0)
+    plain = normalise_relevancy(values, low, high)[:900, 0].argmax(dim=-1)
+    balanced = normalise_relevancy(values, *balanced_range(values, low, high))[:900, 0].argmax(dim=-1)
+    assert (plain == classes).float().mean() < 0.95 < 0.99 < (balanced == classes).float().mean()
+
+
+def test_balanced_range_is_blind_to_offset_and_scale_of_a_class(generator):
+    values = torch.rand(100, 2, 3, generator=generator)
+    moved = 0.3 + 0.5 * values
+    first, second = (
+        normalise_relevancy(each, *balanced_range(each, each.amin(dim=0), each.amax(dim=0))) for each in (values, moved)
+    )
+    torch.testing.assert_close(first, second, atol=1e-5, rtol=0.0)
+
+
+def test_balanced_range_of_a_closed_range_is_closed():
+    values = torch.full((5, 1, 2), 0.3)
+    low, high = balanced_range(values, values[0], values[0])
+    assert torch.equal(low, values[0]) and torch.equal(high, values[0])
 
 
 def test_range_of_a_scale_never_seen_is_closed():

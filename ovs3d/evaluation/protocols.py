@@ -92,7 +92,7 @@ def baseline_2d(scene: Scene, device: str = "cpu") -> dict[str, float]:
     settings = replace(manager, teachers=tuple(name for name in manager.teachers if name not in PATCH_TEACHERS))
     train = open_teachers(settings, full_size(scene, "train"), device)
     held_out = open_teachers(settings, full_size(scene, "test"), device).text_store
-    low, high = train.relevancy_range(text, per_view=False)[:, 0]
+    low, high = train.relevancy_range(text, "scene")[:, 0]
     levels = held_out.meta.levels
     scores: dict[str, ConfusionMatrix] = {}
     for index, view in enumerate(scene.held_out()):

@@ -116,3 +116,16 @@ class RadianceField(nn.Module):
         fine = self.texture(contract(points.reshape(-1, 3))).reshape(*points.shape[:-1], -1)
         seen = spherical_harmonics(directions)[:, None].expand(-1, points.shape[1], -1)
         return self.colour_network(torch.cat([features, fine, seen], dim=-1))
+
+    def coloured_points(
+        self, points: Float[Tensor, "*n 3"], features: Float[Tensor, "*n dim"]
+    ) -> Float[Tensor, "*n 6"]:
+        """Contracted place, in [-1, 1], and colour, in [0, 1], of world-space `points`, the same from every side.
+
+        The colour is the network's answer to the mean of the harmonics over all directions, (1, 0, 0, ...).
+        """
+        contracted = contract(points)
+        fine = self.texture(contracted.reshape(-1, 3)).reshape(*points.shape[:-1], -1)
+        seen = torch.zeros(*points.shape[:-1], 9, device=points.device)
+        seen[..., 0] = 1.0
+        return torch.cat([contracted, self.colour_network(torch.cat([features, fine, seen], dim=-1))], dim=-1)

@@ -9,16 +9,16 @@ from torch import Tensor
 
 SampleRays = Callable[
     [Int[Tensor, " rays"], Float[Tensor, "rays 2"]],
-    tuple[Float[Tensor, "rays samples 3"], Float[Tensor, "rays samples"]],
+    tuple[Float[Tensor, "rays samples 6"], Float[Tensor, "rays samples"]],
 ]
-"""(views, uv) -> contracted points and weights of the rays' heaviest samples."""
+"""(views, uv) -> coloured points and weights of the rays' heaviest samples."""
 
 CHUNK = 8192
 
 
 @dataclass(frozen=True)
 class SampleTable:
-    """Rays of the training views with their heaviest samples, in half precision: 64 bytes a ray for 8 samples.
+    """Rays of the training views with their heaviest samples, in half precision: 112 bytes a ray for 8 samples.
 
     Its first part is a lattice with one ray per token of the patch encoder, view after view, row after row, from which
     whole patches are read; the rest are random rays. A scene without a patch encoder has no lattice.
@@ -27,8 +27,8 @@ class SampleTable:
     views: Int[Tensor, " rays"]
     uv: Float[Tensor, "rays 2"]
     """Place in the picture, (x / width, y / height) in [0, 1]."""
-    points: Float[Tensor, "rays samples 3"]
-    """Contracted coordinates in [-1, 1]."""
+    points: Float[Tensor, "rays samples 6"]
+    """`RadianceField.coloured_points`: contracted coordinates in [-1, 1], colours in [0, 1]."""
     weights: Float[Tensor, "rays samples"]
     lattice: tuple[int, int, int]
     """(views, rows, columns) of the lattice; its rays are the first `views * rows * columns`."""

@@ -10,6 +10,9 @@ from ovs3d.field.planes import Planes
 from ovs3d.relevancy import inverse_length
 from ovs3d.rendering import composite
 
+COLOUR_SCALE = 4.0
+"""Brings colours to about the size of trained latents."""
+
 
 @dataclass(frozen=True)
 class RaySemantics:
@@ -34,15 +37,23 @@ def head(dim_in: int, hidden: int, dim_out: int) -> nn.Sequential:
     )
 
 
+def places(points: Float[Tensor, "rays samples 6"]) -> Float[Tensor, "n 3"]:
+    """Contracted coordinates of coloured points, in [-1, 1], sample after sample."""
+    return points[..., :3].reshape(-1, 3)
+
+
 class SemanticField(nn.Module):
     """Latents and scale selection at 3D points, composited along rays and decoded once per ray.
 
     3D-OVS (arXiv 2305.14093) decodes a 512-d feature at every sample; here a small latent is composited first. The
     selection volume is theirs: a sigmoid per sample, composited, then a softmax over scales per ray.
 
+    A latent is what coarse planes hold at a point, and the point's colour, the same from every side: neighbours that
+    look alike say alike, and borders lie where the colour changes. Finer planes fit the noise of single views instead.
+
     Args:
         resolutions: of the latent planes.
-        channels: per plane resolution; the latent has `channels * len(resolutions)` numbers.
+        channels: per plane resolution; the latent has `channels * len(resolutions)` numbers and a colour.
         hidden: width of the decoders.
         scales: number of levels that the teacher offers.
         feature_dim: of the embedding space of the texts.
@@ -63,43 +74,42 @@ class SemanticField(nn.Module):
         super().__init__()
         self.sharpness = sharpness
         self.latent = Planes(resolutions, channels)
-        self.feature_head = head(self.latent.dim, hidden, feature_dim)
-        self.patch_head = head(self.latent.dim, hidden, patch_dim) if patch_dim > 0 else None
+        self.feature_head = head(self.latent.dim + 3, hidden, feature_dim)
+        self.patch_head = head(self.latent.dim + 3, hidden, patch_dim) if patch_dim > 0 else None
         self.selection_planes = Planes((128,), 8)
         self.selection_layer = nn.Linear(self.selection_planes.dim, scales)
         nn.init.zeros_(self.selection_layer.weight)  # Every scale counts the same at first.
         nn.init.zeros_(self.selection_layer.bias)
 
-    def render(
-        self, contracted: Float[Tensor, "rays samples 3"], weights: Float[Tensor, "rays samples"]
-    ) -> RaySemantics:
-        """Renders the semantics of rays from `contracted` points, in [-1, 1], and rendering `weights` (detached)."""
-        latent = self.composite_latent(contracted, weights)
+    def render(self, points: Float[Tensor, "rays samples 6"], weights: Float[Tensor, "rays samples"]) -> RaySemantics:
+        """Renders the semantics of rays from `RadianceField.coloured_points` and rendering `weights` (detached)."""
+        latent = self.composite_latent(points, weights)
         return RaySemantics(
             features=self.feature_head(latent),
             patch_features=self.patch_head(latent) if self.patch_head is not None else None,
-            selection=self.select(contracted, weights),
+            selection=self.select(points, weights),
         )
 
     def select(
-        self, contracted: Float[Tensor, "rays samples 3"], weights: Float[Tensor, "rays samples"]
+        self, points: Float[Tensor, "rays samples 6"], weights: Float[Tensor, "rays samples"]
     ) -> Float[Tensor, "rays scales"]:
         """The selection volume along rays: a softmax over scales."""
-        votes = torch.sigmoid(self.selection_layer(self.selection_planes(contracted.reshape(-1, 3))))
+        votes = torch.sigmoid(self.selection_layer(self.selection_planes(places(points))))
         return torch.softmax(self.sharpness * composite(weights, votes.reshape(*weights.shape, -1)), dim=-1)
 
     def composite_latent(
-        self, contracted: Float[Tensor, "rays samples 3"], weights: Float[Tensor, "rays samples"]
+        self, points: Float[Tensor, "rays samples 6"], weights: Float[Tensor, "rays samples"]
     ) -> Float[Tensor, "rays latent"]:
         """Latents of the samples, weighted and summed along each ray."""
-        latents = self.latent(contracted.reshape(-1, 3))
-        return composite(weights, latents.reshape(*weights.shape, -1))
+        latents = self.latent(places(points)).reshape(*weights.shape, -1)
+        colours = COLOUR_SCALE * (points[..., 3:] - 0.5)
+        return composite(weights, torch.cat([latents, colours], dim=-1))
 
     def hidden(
-        self, contracted: Float[Tensor, "rays samples 3"], weights: Float[Tensor, "rays samples"]
+        self, points: Float[Tensor, "rays samples 6"], weights: Float[Tensor, "rays samples"]
     ) -> Float[Tensor, "rays hidden"]:
         """Rays ready to be compared with words: what the last layer, a linear one, would decode to features."""
-        return self.feature_head[:-1](self.composite_latent(contracted, weights))
+        return self.feature_head[:-1](self.composite_latent(points, weights))
 
     def products(
         self, hidden: Float[Tensor, "*rays hidden"], text: Float[Tensor, "words dim"]

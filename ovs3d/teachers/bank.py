@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ovs3d.data.splits import spread_evenly
 from ovs3d.errors import UserError
-from ovs3d.relevancy import RelevancyRange, relevancy
+from ovs3d.relevancy import Normalisation, RelevancyRange, balanced_range, relevancy
 from ovs3d.teachers.base import build_teacher
 from ovs3d.teachers.cache import default_cache_root, extract_features
 from ovs3d.teachers.files import open_features
@@ -19,6 +19,8 @@ from ovs3d.teachers.store import FeatureStore
 
 PATCH_TEACHERS = ("dino",)
 """Teachers without a text space: they supervise FDA and a head of their own."""
+BALANCED_CELLS = 200_000
+"""Cells of all views together, about, that the balanced range is found from."""
 
 
 @runtime_checkable
@@ -67,25 +69,33 @@ class TeacherBank:
         return batch
 
     def relevancy_range(
-        self, text: Float[Tensor, "classes dim"], per_view: bool
+        self, text: Float[Tensor, "classes dim"], normalisation: Normalisation
     ) -> Float[Tensor, "2 views scales classes"]:
-        """Least and greatest relevancy of every class at every scale.
+        """What becomes 0 and 1 in normalised relevancy, of every class at every scale.
 
         Args:
             text: unit embeddings of the classes.
-            per_view: over each view, the authors' way; else over all used views together, repeated for each view.
+            normalisation: `view`: the least and the greatest relevancy in each view, the authors' way; `scene`: in all
+                used views together, repeated for each view; `balanced`: `relevancy.balanced_range` of them.
         """
         scales, classes = len(self.text_store.meta.levels), len(text)
-        whole = RelevancyRange(scales, classes)
+        whole, some = RelevancyRange(scales, classes), []
         ranges = torch.zeros(2, len(self.text_store), scales, classes)
         for view in self.used_views:
             cells, valid = self.text_store.cells(view)
+            cosines = relevancy(cells, text)
             own = RelevancyRange(scales, classes)
             for each in (whole, own):
-                each.update(relevancy(cells, text), valid)
+                each.update(cosines, valid)
             ranges[0, view], ranges[1, view] = own.low, own.high
-        if not per_view:
+            complete = cosines[valid.all(dim=-1)]
+            some.append(complete[:: 1 + len(self.used_views) * len(complete) // BALANCED_CELLS])
+        if normalisation != "view":
             ranges[0], ranges[1] = whole.low, whole.high
+        cells = torch.cat(some)
+        if normalisation == "balanced" and len(cells) > 0:
+            low, high = balanced_range(cells[:, self.used_levels], *ranges[:, 0, list(self.used_levels)])
+            ranges[0][:, self.used_levels], ranges[1][:, self.used_levels] = low, high
         return ranges
 
 

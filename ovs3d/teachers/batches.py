@@ -12,11 +12,11 @@ from ovs3d.teachers.bank import TeacherBank
 
 def semantic_batch(
     table: SampleTable, bank: TeacherBank, random_rays: int, patches: int, patch_side: int
-) -> tuple[Float[Tensor, "rays samples 3"], Float[Tensor, "rays samples"], dict[str, Any]]:
+) -> tuple[Float[Tensor, "rays samples 6"], Float[Tensor, "rays samples"], dict[str, Any]]:
     """Random rows first, then with a patch encoder whole patches of at most `patch_side` tokens along a side.
 
     Returns:
-        Contracted points and weights of the rays' samples, and the targets: those of `TeacherBank.targets`,
+        Coloured points and weights of the rays' samples, and the targets: those of `TeacherBank.targets`,
         `random_rays`, and `patch_tokens`, the number of rays of each patch.
     """
     rows = torch.randint(len(table), (random_rays,))

@@ -40,7 +40,8 @@ def make_manager(folders: tuple[Path, Path], **settings) -> OVS3DDataManager:
 def sample_rays(views: torch.Tensor, uv: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Samples that tell which ray they belong to."""
     place = torch.stack([views / 16, uv[:, 0], uv[:, 1]], dim=-1)
-    return place[:, None].expand(-1, 2, -1), torch.full((len(views), 2), 0.5)
+    points = torch.cat([place, torch.zeros_like(place)], dim=-1)
+    return points[:, None].expand(-1, 2, -1), torch.full((len(views), 2), 0.5)
 
 
 def build(lattice: tuple[int, int], random_rays: int, views: int = VIEWS - 2) -> SampleTable:
@@ -133,10 +134,10 @@ def test_second_stage_yields_rows_with_their_own_features(folders, tmp_path: Pat
     rays, batch = manager.next_train(1)
     assert len(rays) == 32 + 3 * 4 == manager.get_train_rays_per_batch()
     assert (batch["random_rays"], batch["patch_tokens"]) == (32, 4) and "image" not in batch
-    points = rays.metadata["points"].unflatten(1, (-1, 3))
+    points = rays.metadata["points"].unflatten(1, (-1, 6))
     assert rays.metadata["weights"].shape == (44, 2)
     torch.testing.assert_close(points[:, 0, 0], batch["views"] / 16, atol=1e-3, rtol=0.0)
-    uv = points[:, 1, 1:]
+    uv = points[:, 1, 1:3]
     assert manager.bank is not None
     features, valid = manager.bank.text_store.lookup(batch["views"], uv)
     torch.testing.assert_close(batch["features"], features, atol=0.02, rtol=0.0)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from ovs3d.field.radiance import ProposalGrid, RadianceField, density_activation, spherical_harmonics
+from ovs3d.rendering import contract
 
 
 def test_density_is_positive_and_its_gradient_bounded() -> None:
@@ -50,3 +51,19 @@ def test_colour_is_in_range_and_density_agrees_with_and_without_colour() -> None
     torch.testing.assert_close(field.density(points), density)
     turned = field.colour(points, features, -directions)
     assert not torch.allclose(turned, colour), "colour depends on the direction, density does not"
+
+
+def test_coloured_points_have_the_colour_at_the_mean_of_the_directions() -> None:
+    torch.manual_seed(0)
+    field = RadianceField((8, 16), 4, (8, 32), 8, 16)
+    points = 4.0 * torch.randn(3, 7, 3)
+    features = field.density_and_features(points)[1]
+    directions = torch.nn.functional.normalize(torch.randn(200_000, 3), dim=-1)
+    mean = spherical_harmonics(directions).mean(dim=0)
+    fine = field.texture(contract(points.reshape(-1, 3)))
+    whole = torch.cat([features.reshape(21, -1), fine, mean.expand(21, -1)], dim=-1)
+    coloured = field.coloured_points(points, features)
+    torch.testing.assert_close(coloured[..., :3], contract(points))
+    torch.testing.assert_close(coloured[..., 3:].reshape(21, 3), field.colour_network(whole), atol=1e-3, rtol=0.0)
+    one_by_one = torch.stack([field.coloured_points(p, f) for p, f in zip(points[0], features[0], strict=True)])
+    torch.testing.assert_close(one_by_one, coloured[0])

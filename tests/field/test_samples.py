@@ -10,7 +10,8 @@ def make_table(views: int = 3, random_rays: int = 50, lattice: tuple[int, int] =
     def sample_rays(views, uv):
         # Points and weights tell which ray they belong to.
         place = torch.stack([views.float() / 10, uv[:, 0], uv[:, 1]], dim=-1)
-        return place[:, None].expand(-1, 2, -1), torch.stack([uv[:, 0], 1 - uv[:, 0]], dim=-1)
+        points = torch.cat([place, 1 - place], dim=-1)
+        return points[:, None].expand(-1, 2, -1), torch.stack([uv[:, 0], 1 - uv[:, 0]], dim=-1)
 
     return build_table(sample_rays, views, random_rays, lattice, torch.Generator().manual_seed(0))
 
@@ -31,9 +32,9 @@ def test_rows_hold_the_samples_of_their_own_ray(monkeypatch) -> None:
     table = make_table()
     assert len(table) == 3 * 4 * 6 + 50 and table.points.dtype == torch.float16
     torch.testing.assert_close(table.points[:, 1, 0].float(), table.views / 10, atol=1e-3, rtol=0)
-    torch.testing.assert_close(table.points[:, 0, 1:].float(), table.uv, atol=1e-3, rtol=0)
+    torch.testing.assert_close(table.points[:, 0, 1:3].float(), table.uv, atol=1e-3, rtol=0)
     build_table(
-        lambda views, uv: (torch.zeros(len(views), 1, 3), torch.ones(len(views), 1)),
+        lambda views, uv: (torch.zeros(len(views), 1, 6), torch.ones(len(views), 1)),
         2, 6, (2, 2), torch.Generator(), lambda done, total: seen.append((done, total)),
     )  # fmt: skip
     assert seen == [(7, 14), (14, 14)]

@@ -17,7 +17,13 @@ def rays(count: int = 20, samples: int = 4) -> tuple[torch.Tensor, torch.Tensor]
     generator = torch.Generator().manual_seed(1)
     points = contract(3.0 * torch.randn(count, samples, 3, generator=generator))
     weights = torch.rand(count, samples, generator=generator)
-    return points, weights / weights.sum(dim=-1, keepdim=True)
+    colours = torch.rand(count, samples, 3, generator=generator)
+    return torch.cat([points, colours], dim=-1), weights / weights.sum(dim=-1, keepdim=True)
+
+
+def latents(field: SemanticField, points: torch.Tensor) -> torch.Tensor:
+    """Of points one by one: what the planes hold, and the colour."""
+    return torch.cat([field.latent(points[:, :3].contiguous()), 4.0 * points[:, 3:] - 2.0], dim=-1)
 
 
 def test_selection_is_uniform_before_training() -> None:
@@ -34,7 +40,7 @@ def test_selection_is_the_softmax_of_composited_votes(sharpness: float) -> None:
     assert selection.std() > 1e-3, "the votes must differ for this test to say anything"
     torch.testing.assert_close(selection.sum(dim=-1), torch.ones(20))
     for ray in range(20):
-        votes = torch.sigmoid(field.selection_layer(field.selection_planes(points[ray])))
+        votes = torch.sigmoid(field.selection_layer(field.selection_planes(points[ray, :, :3].contiguous())))
         summed = (weights[ray, :, None] * votes).sum(dim=0)
         torch.testing.assert_close(selection[ray], torch.softmax(sharpness * summed, dim=-1))
 
@@ -44,7 +50,8 @@ def test_one_heavy_sample_is_decoded_as_it_is() -> None:
     points, _ = rays()
     chosen = torch.randint(4, (20,), generator=torch.Generator().manual_seed(2))
     rendered = field.render(points, torch.nn.functional.one_hot(chosen, 4).float())
-    latent = field.latent(points[torch.arange(20), chosen])
+    heavy = points[torch.arange(20), chosen]
+    latent = latents(field, heavy)
     torch.testing.assert_close(rendered.features, field.feature_head(latent))
     assert field.patch_head is not None and rendered.patch_features is not None
     torch.testing.assert_close(rendered.patch_features, field.patch_head(latent))
@@ -53,9 +60,18 @@ def test_one_heavy_sample_is_decoded_as_it_is() -> None:
 def test_latents_are_composited_before_they_are_decoded() -> None:
     field = make_field()
     points, weights = rays()
-    latent = field.latent(points.reshape(-1, 3)).reshape(20, 4, -1)
+    latent = latents(field, points.reshape(-1, 6)).reshape(20, 4, -1)
     expected = field.feature_head((weights[..., None] * latent).sum(dim=1))
     torch.testing.assert_close(field.render(points, weights).features, expected)
+
+
+def test_colour_alone_tells_places_apart() -> None:
+    field = make_field()
+    points, weights = rays()
+    other = torch.cat([points[..., :3], 1.0 - points[..., 3:]], dim=-1)
+    before, after = field.render(points, weights), field.render(other, weights)
+    assert (before.features - after.features).norm(dim=-1).min() > 1e-3
+    torch.testing.assert_close(before.selection, after.selection)
 
 
 def test_order_of_samples_does_not_matter() -> None:

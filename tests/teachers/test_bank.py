@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from ovs3d.errors import UserError
+from ovs3d.relevancy import Normalisation, balanced_range
 from ovs3d.teachers import bank as module
 from ovs3d.teachers.bank import TeacherBank, open_teachers
 from ovs3d.teachers.base import FeatureMeta
@@ -70,11 +71,12 @@ def test_lattice_is_the_grid_of_the_patch_encoder(bank: TeacherBank) -> None:
     assert "patch_features" not in replace(bank, patch_store=None).targets(*rays())
 
 
-@pytest.mark.parametrize("per_view", [False, True])
-def test_relevancy_range_is_that_of_valid_cells(bank: TeacherBank, per_view: bool) -> None:
+@pytest.mark.parametrize("normalisation", ["scene", "view"])
+def test_relevancy_range_is_that_of_valid_cells(bank: TeacherBank, normalisation: Normalisation) -> None:
     bank = replace(bank, used_views=(0, 2))
     text = torch.nn.functional.normalize(torch.randn(3, 4, generator=torch.Generator().manual_seed(1)), dim=-1)
-    found = bank.relevancy_range(text, per_view)
+    per_view = normalisation == "view"
+    found = bank.relevancy_range(text, normalisation)
     by_view = {}
     for view in bank.used_views:
         cells = torch.from_numpy(np.array(bank.text_store.view(view))).float().flatten(1, 2)[:, 1:]
@@ -85,6 +87,24 @@ def test_relevancy_range_is_that_of_valid_cells(bank: TeacherBank, per_view: boo
         torch.testing.assert_close(found[:, view], by_view[view] if per_view else whole, atol=1e-5, rtol=0.0)
     if not per_view:
         torch.testing.assert_close(found[:, 4], whole, atol=1e-5, rtol=0.0)
+
+
+def test_balanced_range_is_of_complete_cells_at_used_levels(bank: TeacherBank, monkeypatch) -> None:
+    bank = replace(bank, used_levels=(1,))
+    text = torch.nn.functional.normalize(torch.randn(3, 4, generator=torch.Generator().manual_seed(1)), dim=-1)
+    scene, found = bank.relevancy_range(text, "scene"), bank.relevancy_range(text, "balanced")
+    cells = []
+    for view in bank.used_views:
+        features, valid = bank.text_store.cells(view)
+        cells.append((features @ text.T)[valid.all(dim=-1)])
+    low, high = balanced_range(torch.cat(cells)[:, 1:], *scene[:, 0, 1:])
+    torch.testing.assert_close(found[0, :, 1], low[0].expand(len(bank.text_store), -1))
+    torch.testing.assert_close(found[1, :, 1], high[0].expand(len(bank.text_store), -1))
+    torch.testing.assert_close(found[:, :, 0], scene[:, :, 0])
+    monkeypatch.setattr("ovs3d.teachers.bank.BALANCED_CELLS", 20)  # A part of the cells gives about the same.
+    few = bank.relevancy_range(text, "balanced")
+    assert not torch.equal(few, found)
+    torch.testing.assert_close(few[1] - few[0], found[1] - found[0])
 
 
 @dataclass
