@@ -10,7 +10,7 @@ from ovs3d.field.planes import Planes
 from ovs3d.relevancy import inverse_length
 from ovs3d.rendering import composite
 
-COLOUR_SCALE = 4.0
+COLOUR_SCALE = 2.0
 """Brings colours to about the size of trained latents."""
 
 

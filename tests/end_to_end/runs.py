@@ -35,7 +35,7 @@ def small_config(
     model.proposal_resolution, model.proposal_samples, model.field_samples = 32, 32, 16
     model.plane_resolutions, model.plane_channels, model.hidden_dim = (16, 64), 8, 32
     model.texture_resolutions, model.texture_log2_size = (64, 256), 14
-    model.latent_resolutions, model.latent_channels, model.head_dim, model.kept_samples = (32,), 8, 32, 6
+    model.latent_channels, model.head_dim, model.kept_samples = 8, 32, 6
     return config
 
 

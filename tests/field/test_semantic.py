@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ovs3d.field.semantic import SemanticField
+from ovs3d.field.semantic import COLOUR_SCALE, SemanticField
 from ovs3d.relevancy import relevancy, unit
 from ovs3d.rendering import contract
 
@@ -23,7 +23,7 @@ def rays(count: int = 20, samples: int = 4) -> tuple[torch.Tensor, torch.Tensor]
 
 def latents(field: SemanticField, points: torch.Tensor) -> torch.Tensor:
     """Of points one by one: what the planes hold, and the colour."""
-    return torch.cat([field.latent(points[:, :3].contiguous()), 4.0 * points[:, 3:] - 2.0], dim=-1)
+    return torch.cat([field.latent(points[:, :3].contiguous()), COLOUR_SCALE * (points[:, 3:] - 0.5)], dim=-1)
 
 
 def test_selection_is_uniform_before_training() -> None:
