@@ -8,6 +8,7 @@ import difflib
 import importlib
 import logging
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -70,6 +71,7 @@ def _parse(name: str, arguments: Sequence[str]) -> Command:
     if name not in COMMANDS:
         raise UserError(_unknown(name))
     _log_to_stderr()
+    _silence_dependencies()
     import tyro
 
     return tyro.cli(_load(name), prog=f"ovs3d {name}", args=arguments)
@@ -132,3 +134,10 @@ def _log_to_stderr() -> None:
         handler.setFormatter(logging.Formatter("%(message)s"))
         logger.addHandler(handler)
     logger.setLevel(logging.INFO)
+
+
+def _silence_dependencies() -> None:
+    """Hides what torch and nerfstudio say to their own developers, page after page."""
+    for module in ("torch", "nerfstudio", "timm"):
+        for category in (FutureWarning, DeprecationWarning, UserWarning):
+            warnings.filterwarnings("ignore", category=category, module=module)

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import types
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,15 @@ def test_user_error_prints_its_message_alone(capsys: pytest.CaptureFixture[str])
 def test_our_own_fault_keeps_its_traceback() -> None:
     with pytest.raises(RuntimeError, match="ours"):
         main(["sample", "--ending", "fault"])
+
+
+@pytest.mark.usefixtures("sample")
+def test_developers_warnings_of_dependencies_are_hidden_and_ours_are_not() -> None:
+    with warnings.catch_warnings(record=True) as shown:
+        main(["sample", "--ending", "0"])
+        for module in ("nerfstudio.cameras.cameras", "torch.jit", "ovs3d.scene"):
+            warnings.warn_explicit(module, UserWarning, "file.py", 1, module=module)
+    assert [str(warning.message) for warning in shown] == ["ovs3d.scene"]
 
 
 @pytest.mark.usefixtures("sample")
