@@ -99,6 +99,7 @@ def paper() -> OVS3DTrainerConfig:
     manager, model = config.pipeline.datamanager, config.pipeline.model
     manager.feature_views = 0.5
     model.normalisation = "view"
+    model.latent_resolutions = (64, 128, 256)
     model.rda_normalise = False
     model.rendered_temperature = model.selected_temperature = 1.0
     model.fda_temperature, model.selection_sharpness = 0.2, 1.0

@@ -154,8 +154,9 @@ class OVS3DModel(Model):
         weights = rendering.render_weights(self.kept(density, points), deltas)
         accumulation = weights.sum(dim=-1, keepdim=True)
         shown, kept = rendering.heaviest_samples(weights, self.config.coloured_samples)
-        near = pick(points, kept), pick(features, kept)
-        colour = self.radiance.colour(*near, ray_bundle.directions)
+        near = pick(points, kept)
+        surfaces = self.radiance.surfaces(near, pick(features, kept))
+        colour = self.radiance.colour(surfaces, ray_bundle.directions)
         outputs: dict[str, Any] = {
             "rgb": rendering.composite(shown, colour) + 0.5 * (1.0 - accumulation),
             "accumulation": accumulation,
@@ -169,8 +170,12 @@ class OVS3DModel(Model):
         elif self.has_semantics:
             # The heaviest samples are among those that have a colour, unless more are asked for than those.
             enough = self.config.kept_samples <= self.config.coloured_samples
-            known = (*near, shown) if enough else (points, features, weights)
-            outputs.update(self.semantic_outputs(*self.heaviest_of(*known)))
+            if enough:
+                whole, indices = rendering.heaviest_samples(shown, self.config.kept_samples)
+                coloured = self.radiance.coloured_points(pick(near, indices), pick(surfaces, indices))
+            else:
+                coloured, whole = self.coloured_samples(points, features, weights)
+            outputs.update(self.semantic_outputs(coloured, whole))
             outputs["segmentation"] = torch.where(accumulation > 0.0, outputs["segmentation"], outputs["rgb"])
         return outputs
 
@@ -181,7 +186,7 @@ class OVS3DModel(Model):
             colour = ((colour - 0.5 * (1.0 - opacity)) / opacity.clamp(min=1e-6)).clamp(0.0, 1.0)
         return torch.cat([colour, opacity], dim=-1)
 
-    def heaviest_of(
+    def coloured_samples(
         self,
         points: Float[Tensor, "rays samples 3"],
         features: Float[Tensor, "rays samples dim"],
@@ -189,7 +194,8 @@ class OVS3DModel(Model):
     ) -> tuple[Float[Tensor, "rays kept 6"], Float[Tensor, "rays kept"]]:
         """What the semantic field wants to know of rays: coloured points and weights of their heaviest samples."""
         kept, indices = rendering.heaviest_samples(weights, self.config.kept_samples)
-        return self.radiance.coloured_points(pick(points, indices), pick(features, indices)), kept
+        points = pick(points, indices)
+        return self.radiance.coloured_points(points, self.radiance.surfaces(points, pick(features, indices))), kept
 
     def semantic_outputs(
         self, points: Float[Tensor, "rays samples 6"], weights: Float[Tensor, "rays samples"]
@@ -226,7 +232,7 @@ class OVS3DModel(Model):
         hidden = []
         for chunk in points.split(POINTS_AT_ONCE):
             _, features = self.radiance.density_and_features(chunk)
-            coloured = self.radiance.coloured_points(chunk, features)
+            coloured = self.radiance.coloured_points(chunk, self.radiance.surfaces(chunk, features))
             hidden.append(self.semantic.hidden(coloured[:, None], whole[: len(chunk)]))
         return torch.cat(hidden)
 
@@ -236,7 +242,7 @@ class OVS3DModel(Model):
         edges, _, _ = self.sample(rays)
         points, deltas = self.place(rays, edges)
         density, features = self.radiance.density_and_features(points)
-        return self.heaviest_of(points, features, rendering.render_weights(self.kept(density, points), deltas))
+        return self.coloured_samples(points, features, rendering.render_weights(self.kept(density, points), deltas))
 
     def get_metrics_dict(self, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
         """PSNR of the batch in stage 1; the mean share of each scale in stage 2."""

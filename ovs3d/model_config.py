@@ -96,8 +96,8 @@ class OVS3DModelConfig(ModelConfig):
     """Factor of the composited selection before its softmax; 1 is the authors'."""
     rendered_temperature: float = 0.1
     """Of the rendered distribution in RDA."""
-    selected_temperature: float = 0.025
-    """Of the teacher's distribution in RDA; a balanced range is twice as wide as the others."""
+    selected_temperature: float = 0.05
+    """Of the teacher's distribution in RDA."""
     rda_normalise: bool = True
     """Compare unit features with the texts in RDA; the authors leave them un-normalised."""
     fda_temperature: float = 0.1

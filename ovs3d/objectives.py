@@ -24,7 +24,7 @@ def semantic_losses(
     Args:
         config: weights and temperatures.
         text: unit embeddings of the classes.
-        relevancy_range: least and greatest relevancy, by which the teacher's is normalised.
+        relevancy_range: what becomes 0 and 1 in the teacher's normalised relevancy.
         rendered: semantics of the batch's rays.
         batch: what the data manager yields in the semantic stage.
     """

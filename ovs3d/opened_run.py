@@ -66,7 +66,13 @@ class OpenedRun:
         model = OVS3DModel(config.pipeline.model, scene_box=box, num_train_data=0)
         checkpoint = torch.load(latest_checkpoint(path), map_location="cpu", weights_only=True)
         state = {name.removeprefix("_model.").removeprefix("module."): x for name, x in checkpoint["pipeline"].items()}
-        model.load_state_dict({name: x for name, x in state.items() if name in model.state_dict()})
+        try:
+            model.load_state_dict({name: x for name, x in state.items() if name in model.state_dict()})
+        except RuntimeError as error:  # Its message is a list of sizes.
+            raise UserError(
+                f"{path} is of another version of ovs3d; keep its geometry and give it semantics anew: "
+                f'ovs3d reclass {path.parent} --classes "..." "...".'
+            ) from error
         model.update_to_step(checkpoint["step"])
         return cls(config, model.to(device).eval())
 

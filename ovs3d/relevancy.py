@@ -114,7 +114,7 @@ def normalise_relevancy(
     low: Float[Tensor, "*#n scales classes"],
     high: Float[Tensor, "*#n scales classes"],
 ) -> Float[Tensor, "*n scales classes"]:
-    """Stretches relevancy to [0, 1] per (scale, class): (r - low) / (high - low), clamped; 0 where high == low.
+    """Stretches relevancy per (scale, class), so that low is 0 and high is 1; 0 where high == low.
 
     `low` and `high` are one range for all, or one for each entry of `*n`.
     The authors of arXiv 2305.14093 take low and high over the pixels of each view, so that a class absent from a view
@@ -123,7 +123,7 @@ def normalise_relevancy(
     extent = high - low
     is_open = extent > 0
     stretched = (relevancies - low) / torch.where(is_open, extent, 1.0)
-    return torch.where(is_open, stretched, 0.0).clamp(0.0, 1.0)
+    return torch.where(is_open, stretched, 0.0)
 
 
 class RelevancyRange:
@@ -159,7 +159,7 @@ def balanced_range(
     low: Float[Tensor, "scales classes"],
     high: Float[Tensor, "scales classes"],
 ) -> tuple[Float[Tensor, "scales classes"], Float[Tensor, "scales classes"]]:
-    """A range as wide on both sides of a class's middle as [low, high] is, so that classes meet at their middles.
+    """A range as wide as [low, high], moved to each class's middle, where classes meet.
 
     An encoder is nearer to some words than to others wherever it looks, and the lowest and the highest of many cells
     are chance. The middle of a class is its mean over the cells of every class in turn, each class weighted by the root
@@ -167,21 +167,21 @@ def balanced_range(
     is hardly anywhere would count as much as the walls. Which class a cell is of follows from the middles, in rounds.
 
     Args:
-        relevancies: of cells that are valid at every scale; at least one.
-        low: `RelevancyRange.low` of them.
-        high: `RelevancyRange.high` of them.
+        relevancies: of cells that are valid at every scale, maybe none, which leaves the middles between low and high.
+        low: `RelevancyRange.low` of these cells and of others.
+        high: `RelevancyRange.high` of the same.
     """
     extent, classes = high - low, low.shape[-1]
     values = normalise_relevancy(relevancies, low, high)
     middle = torch.full_like(low, 0.5)
-    for _ in range(BALANCING_ROUNDS):
+    for _ in range(BALANCING_ROUNDS if len(values) > 0 else 0):
         best = (values - middle).mean(dim=1).argmax(dim=-1)
         counts = torch.bincount(best, minlength=classes)
         sums = torch.zeros(classes, *low.shape, device=low.device).index_add_(0, best, values)
         means = sums / counts.clamp(min=1)[:, None, None]
         middle = torch.einsum("k,ksc->sc", counts.sqrt() / counts.sqrt().sum(), means)
     centre = low + middle * extent
-    return centre - extent, centre + extent
+    return centre - 0.5 * extent, centre + 0.5 * extent
 
 
 def _selection_over_valid(

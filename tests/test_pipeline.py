@@ -86,7 +86,7 @@ def test_relevancy_range_spans_the_features(pipeline: OVS3DPipeline) -> None:
     span = pipeline.model.relevancy_range
     assert span is not None and span.shape == (2, 4, 2, len(CLASSES))
     # One-hot features at level "fine": every class is somewhere, and somewhere it is not.
-    torch.testing.assert_close(span[1, :, 1] - span[0, :, 1], torch.full((4, len(CLASSES)), 2.0))
+    torch.testing.assert_close(span[1, :, 1] - span[0, :, 1], torch.ones(4, len(CLASSES)))
     assert (span.mean(dim=0)[:, 1] > 0.0).all() and (span.mean(dim=0)[:, 1] < 1.0).all()
 
 

@@ -63,8 +63,8 @@ def test_relevancy_is_float32_under_autocast_and_for_half_precision(generator):
 def test_normalise_relevancy_by_hand():
     low, high = torch.tensor([[0.1, 0.3]]), torch.tensor([[0.5, 0.3]])
     values = torch.tensor([[[0.2, 0.3]], [[0.5, 0.9]], [[0.0, 0.0]], [[0.8, 0.3]]])
-    # Class 0: (0.2 - 0.1) / 0.4; the rest clamps. Class 1 has a closed range.
-    expected = torch.tensor([[[0.25, 0.0]], [[1.0, 0.0]], [[0.0, 0.0]], [[1.0, 0.0]]])
+    # Class 0: (0.2 - 0.1) / 0.4, and so on. Class 1 has a closed range.
+    expected = torch.tensor([[[0.25, 0.0]], [[1.0, 0.0]], [[-0.25, 0.0]], [[1.75, 0.0]]])
     torch.testing.assert_close(normalise_relevancy(values, low, high), expected)
 
 
@@ -111,10 +111,10 @@ def test_balanced_range_has_its_middle_where_classes_meet(generator):
     values = values / values.amax(dim=0)
     values[0] = 0.0  # So that the range is [0, 1].
     low, high = balanced_range(values, torch.zeros(1, 4), torch.ones(1, 4))
-    torch.testing.assert_close(high - low, torch.full((1, 4), 2.0))
+    torch.testing.assert_close(high - low, torch.ones(1, 4))
     torch.testing.assert_close((low + high)[0] / 2, loop_middle(values[:, 0], 5))
-    normalised = normalise_relevancy(values, low, high)
-    assert normalised.min() > 0.0 and normalised.max() < 1.0, "nothing is clamped"
+    nothing = balanced_range(values[:0], torch.zeros(1, 4), torch.ones(1, 4))
+    assert torch.equal(nothing[0], torch.zeros(1, 4)) and torch.equal(nothing[1], torch.ones(1, 4))
 
 
 def test_balanced_range_forgives_a_word_that_is_near_to_everything(generator):
@@ -131,7 +131,7 @@ def test_balanced_range_forgives_a_word_that_is_near_to_everything(generator):
 
 def test_balanced_range_is_blind_to_offset_and_scale_of_a_class(generator):
     values = torch.rand(100, 2, 3, generator=generator)
-    moved = 0.3 + 0.5 * values
+    moved = torch.tensor([0.3, -0.1, 0.0]) + torch.tensor([0.5, 2.0, 1.0]) * values
     first, second = (
         normalise_relevancy(each, *balanced_range(each, each.amin(dim=0), each.amax(dim=0))) for each in (values, moved)
     )

@@ -70,6 +70,17 @@ def test_run_that_stopped_in_its_geometry_is_not_segmented(step: int, tmp_path: 
     assert rgb.shape == (4, 4, 3) and depth.shape == (4, 4) and rgb.min() >= 0.0 and depth.min() > 0.0
 
 
+def test_run_whose_parts_have_other_sizes_says_how_to_go_on(tmp_path: Path) -> None:
+    model = write_run(tmp_path)
+    first = model.semantic.feature_head[0]
+    assert isinstance(first, torch.nn.Linear)
+    first.weight = torch.nn.Parameter(first.weight[:, :-3])
+    save(tmp_path, model, 9)
+    with pytest.raises(UserError, match=f"ovs3d reclass {tmp_path}") as stop:
+        Scene.load(tmp_path)
+    assert "\n" not in str(stop.value)
+
+
 def test_what_is_no_run_of_ours_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nowhere"):
         Scene.load(tmp_path / "nowhere")

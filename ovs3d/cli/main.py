@@ -137,7 +137,9 @@ def _log_to_stderr() -> None:
 
 
 def _silence_dependencies() -> None:
-    """Hides what torch and nerfstudio say to their own developers, page after page."""
-    for module in ("torch", "nerfstudio", "timm"):
-        for category in (FutureWarning, DeprecationWarning, UserWarning):
-            warnings.filterwarnings("ignore", category=category, module=module)
+    """Hides what torch and nerfstudio say to their own developers, page after page, unless somebody asked for it."""
+    if sys.warnoptions:
+        return
+    for category in (FutureWarning, DeprecationWarning):
+        warnings.filterwarnings("ignore", category=category, module=r"(torch|nerfstudio|timm)\.")
+    warnings.filterwarnings("ignore", message="Using a non-tuple sequence", module=r"nerfstudio\.")

@@ -85,14 +85,14 @@ def save_figure(
 def baseline_2d(scene: Scene, device: str = "cpu") -> dict[str, float]:
     """mIoU of the same teacher's features on the held-out photographs themselves, per-view argmax.
 
-    Nine or more variants: {raw, per-view, scene-normalised relevancy} x {each level, the mean of all levels}. Ranges
-    of the scene-normalised ones come from the training views, as in training.
+    Eight or more variants: {raw, per-view, scene-normalised, balanced relevancy} x {each level, the mean of all
+    levels}. Ranges of the last two kinds come from the training views, as in training.
     """
     manager, text = scene.config.pipeline.datamanager, scene.model.text.cpu()
     settings = replace(manager, teachers=tuple(name for name in manager.teachers if name not in PATCH_TEACHERS))
     train = open_teachers(settings, full_size(scene, "train"), device)
     held_out = open_teachers(settings, full_size(scene, "test"), device).text_store
-    low, high = train.relevancy_range(text, "scene")[:, 0]
+    scene_range, balanced = (train.relevancy_range(text, how)[:, 0] for how in ("scene", "balanced"))
     levels = held_out.meta.levels
     scores: dict[str, ConfusionMatrix] = {}
     for index, view in enumerate(scene.held_out()):
@@ -105,7 +105,8 @@ def baseline_2d(scene: Scene, device: str = "cpu") -> dict[str, float]:
         kinds = {
             "raw": raw,
             "per-view": normalise_relevancy(raw, own.low, own.high),
-            "scene": normalise_relevancy(raw, low, high),
+            "scene": normalise_relevancy(raw, *scene_range),
+            "balanced": normalise_relevancy(raw, *balanced),
         }
         for kind, values in kinds.items():
             choices = {level: values[:, i] for i, level in enumerate(levels)} | {"mean": values.mean(dim=1)}

@@ -9,6 +9,7 @@ from ovs3d.native.grids import DenseLookUp, supported
 from ovs3d.rendering import contract
 
 GEOMETRY_DIM = 15
+HARMONICS = 9
 
 
 class TruncatedExp(torch.autograd.Function):
@@ -89,7 +90,7 @@ class RadianceField(nn.Module):
             nn.Linear(self.planes.dim, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, 1 + GEOMETRY_DIM)
         )
         self.colour_network = nn.Sequential(
-            nn.Linear(GEOMETRY_DIM + self.planes.dim + self.texture.dim + 9, hidden), nn.ReLU(inplace=True),
+            nn.Linear(GEOMETRY_DIM + self.planes.dim + self.texture.dim + HARMONICS, hidden), nn.ReLU(inplace=True),
             nn.Linear(hidden, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, 3), nn.Sigmoid(),
         )  # fmt: skip
 
@@ -100,32 +101,44 @@ class RadianceField(nn.Module):
     def density_and_features(
         self, points: Float[Tensor, "*n 3"]
     ) -> tuple[Float[Tensor, "*n"], Float[Tensor, "*n dim"]]:
-        """Density per scene unit of world-space `points`, and what `colour` wants to know of them."""
+        """Density per scene unit of world-space `points`, and what `surfaces` wants to know of them."""
         features = self.planes(contract(points.reshape(-1, 3)))
         raw = self.geometry(features)
         both = torch.cat([raw[:, 1:], features], dim=-1)
         return density_activation(raw[:, 0]).reshape(points.shape[:-1]), both.reshape(*points.shape[:-1], -1)
 
-    def colour(
-        self,
-        points: Float[Tensor, "rays samples 3"],
-        features: Float[Tensor, "rays samples dim"],
-        directions: Float[Tensor, "rays 3"],
-    ) -> Float[Tensor, "rays samples 3"]:
-        """RGB in [0, 1] of world-space `points` with these `features`, seen along the rays' unit `directions`."""
+    def surfaces(self, points: Float[Tensor, "*n 3"], features: Float[Tensor, "*n dim"]) -> Float[Tensor, "*n hidden"]:
+        """World-space `points` with these `features`, as far as the colour network comes without a direction."""
         fine = self.texture(contract(points.reshape(-1, 3))).reshape(*points.shape[:-1], -1)
-        seen = spherical_harmonics(directions)[:, None].expand(-1, points.shape[1], -1)
-        return self.colour_network(torch.cat([features, fine, seen], dim=-1))
+        weight, _ = self._first_weights
+        return nn.functional.linear(torch.cat([features, fine], dim=-1), weight, self._first_layer.bias)
+
+    def colour(
+        self, surfaces: Float[Tensor, "rays samples hidden"], directions: Float[Tensor, "rays 3"]
+    ) -> Float[Tensor, "rays samples 3"]:
+        """RGB in [0, 1] of `surfaces`, seen along the rays' unit `directions`."""
+        _, weight = self._first_weights
+        seen = nn.functional.linear(spherical_harmonics(directions), weight)
+        return self.colour_network[1:](surfaces + seen[:, None])
 
     def coloured_points(
-        self, points: Float[Tensor, "*n 3"], features: Float[Tensor, "*n dim"]
+        self, points: Float[Tensor, "*n 3"], surfaces: Float[Tensor, "*n hidden"]
     ) -> Float[Tensor, "*n 6"]:
         """Contracted place, in [-1, 1], and colour, in [0, 1], of world-space `points`, the same from every side.
 
         The colour is the network's answer to the mean of the harmonics over all directions, (1, 0, 0, ...).
         """
-        contracted = contract(points)
-        fine = self.texture(contracted.reshape(-1, 3)).reshape(*points.shape[:-1], -1)
-        seen = torch.zeros(*points.shape[:-1], 9, device=points.device)
-        seen[..., 0] = 1.0
-        return torch.cat([contracted, self.colour_network(torch.cat([features, fine, seen], dim=-1))], dim=-1)
+        _, weight = self._first_weights
+        return torch.cat([contract(points), self.colour_network[1:](surfaces + weight[:, 0])], dim=-1)
+
+    @property
+    def _first_layer(self) -> nn.Linear:
+        layer = self.colour_network[0]
+        assert isinstance(layer, nn.Linear)
+        return layer
+
+    @property
+    def _first_weights(self) -> tuple[Float[Tensor, "hidden dim"], Float[Tensor, "hidden 9"]]:
+        """Of the colour network's first layer: those of features, and those of the direction's harmonics."""
+        weight = self._first_layer.weight
+        return weight[:, :-HARMONICS], weight[:, -HARMONICS:]

@@ -20,7 +20,7 @@ from ovs3d.teachers.store import FeatureStore
 PATCH_TEACHERS = ("dino",)
 """Teachers without a text space: they supervise FDA and a head of their own."""
 BALANCED_CELLS = 200_000
-"""Cells of all views together, about, that the balanced range is found from."""
+"""Cells of all views together, at most, that the balanced range is found from."""
 
 
 @runtime_checkable
@@ -79,7 +79,8 @@ class TeacherBank:
                 used views together, repeated for each view; `balanced`: `relevancy.balanced_range` of them.
         """
         scales, classes = len(self.text_store.meta.levels), len(text)
-        whole, some = RelevancyRange(scales, classes), []
+        whole, some, levels = RelevancyRange(scales, classes), [], list(self.used_levels)
+        share, generator = max(1, BALANCED_CELLS // len(self.used_views)), torch.Generator().manual_seed(0)
         ranges = torch.zeros(2, len(self.text_store), scales, classes)
         for view in self.used_views:
             cells, valid = self.text_store.cells(view)
@@ -88,14 +89,14 @@ class TeacherBank:
             for each in (whole, own):
                 each.update(cosines, valid)
             ranges[0, view], ranges[1, view] = own.low, own.high
-            complete = cosines[valid.all(dim=-1)]
-            some.append(complete[:: 1 + len(self.used_views) * len(complete) // BALANCED_CELLS])
+            if normalisation == "balanced":
+                complete = cosines[:, levels][valid[:, levels].all(dim=-1)]
+                some.append(complete[torch.randperm(len(complete), generator=generator)[:share]])
         if normalisation != "view":
             ranges[0], ranges[1] = whole.low, whole.high
-        cells = torch.cat(some)
-        if normalisation == "balanced" and len(cells) > 0:
-            low, high = balanced_range(cells[:, self.used_levels], *ranges[:, 0, list(self.used_levels)])
-            ranges[0][:, self.used_levels], ranges[1][:, self.used_levels] = low, high
+        if normalisation == "balanced":
+            low, high = balanced_range(torch.cat(some), whole.low[levels], whole.high[levels])
+            ranges[0][:, levels], ranges[1][:, levels] = low, high
         return ranges
 
 

@@ -74,9 +74,13 @@ def test_our_own_fault_keeps_its_traceback() -> None:
 def test_developers_warnings_of_dependencies_are_hidden_and_ours_are_not() -> None:
     with warnings.catch_warnings(record=True) as shown:
         main(["sample", "--ending", "0"])
-        for module in ("nerfstudio.cameras.cameras", "torch.jit", "ovs3d.scene"):
-            warnings.warn_explicit(module, UserWarning, "file.py", 1, module=module)
-    assert [str(warning.message) for warning in shown] == ["ovs3d.scene"]
+        for text, category, module in (
+            ("Using a non-tuple sequence is old", UserWarning, "nerfstudio.cameras.cameras"),
+            ("jit is old", FutureWarning, "torch.jit"), ("layers are old", DeprecationWarning, "timm.models.layers"),
+            ("driver too old", UserWarning, "torch.cuda"), ("ours", UserWarning, "ovs3d.scene"),
+        ):  # fmt: skip
+            warnings.warn_explicit(text, category, "file.py", 1, module=module)
+    assert [str(warning.message) for warning in shown] == ["driver too old", "ours"]
 
 
 @pytest.mark.usefixtures("sample")

@@ -45,11 +45,15 @@ def test_colour_is_in_range_and_density_agrees_with_and_without_colour() -> None
     points = 4.0 * torch.randn(3, 7, 3)
     directions = torch.nn.functional.normalize(torch.randn(3, 3), dim=-1)
     density, features = field.density_and_features(points)
-    colour = field.colour(points, features, directions)
+    surfaces = field.surfaces(points, features)
+    colour = field.colour(surfaces, directions)
     assert density.shape == (3, 7) and colour.shape == (3, 7, 3)
     assert colour.min() >= 0.0 and colour.max() <= 1.0
     torch.testing.assert_close(field.density(points), density)
-    turned = field.colour(points, features, -directions)
+    turned = field.colour(surfaces, -directions)
+    fine = field.texture(contract(points.reshape(-1, 3))).reshape(3, 7, -1)
+    seen = spherical_harmonics(directions)[:, None].expand(-1, 7, -1)
+    torch.testing.assert_close(colour, field.colour_network(torch.cat([features, fine, seen], dim=-1)))
     assert not torch.allclose(turned, colour), "colour depends on the direction, density does not"
 
 
@@ -62,8 +66,9 @@ def test_coloured_points_have_the_colour_at_the_mean_of_the_directions() -> None
     mean = spherical_harmonics(directions).mean(dim=0)
     fine = field.texture(contract(points.reshape(-1, 3)))
     whole = torch.cat([features.reshape(21, -1), fine, mean.expand(21, -1)], dim=-1)
-    coloured = field.coloured_points(points, features)
+    surfaces = field.surfaces(points, features)
+    coloured = field.coloured_points(points, surfaces)
     torch.testing.assert_close(coloured[..., :3], contract(points))
     torch.testing.assert_close(coloured[..., 3:].reshape(21, 3), field.colour_network(whole), atol=1e-3, rtol=0.0)
-    one_by_one = torch.stack([field.coloured_points(p, f) for p, f in zip(points[0], features[0], strict=True)])
+    one_by_one = torch.stack([field.coloured_points(p, f) for p, f in zip(points[0], surfaces[0], strict=True)])
     torch.testing.assert_close(one_by_one, coloured[0])

@@ -104,7 +104,22 @@ def test_balanced_range_is_of_complete_cells_at_used_levels(bank: TeacherBank, m
     monkeypatch.setattr("ovs3d.teachers.bank.BALANCED_CELLS", 20)  # A part of the cells gives about the same.
     few = bank.relevancy_range(text, "balanced")
     assert not torch.equal(few, found)
-    torch.testing.assert_close(few[1] - few[0], found[1] - found[0])
+    torch.testing.assert_close(few, found, atol=0.2, rtol=0.0)
+
+
+def test_balanced_range_where_no_cell_is_complete(bank: TeacherBank, monkeypatch) -> None:
+    text = torch.nn.functional.normalize(torch.randn(3, 4, generator=torch.Generator().manual_seed(1)), dim=-1)
+    cells = bank.text_store.cells
+
+    def first_level_unseen(index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        features, valid = cells(index)
+        return features, valid & torch.tensor([False, True])
+
+    monkeypatch.setattr(bank.text_store, "cells", first_level_unseen)
+    scene, balanced = bank.relevancy_range(text, "scene"), bank.relevancy_range(text, "balanced")
+    torch.testing.assert_close(balanced, scene)
+    one = replace(bank, used_levels=(1,)).relevancy_range(text, "balanced")  # Its cells are all complete.
+    assert not torch.allclose(one[:, :, 1], scene[:, :, 1])
 
 
 @dataclass

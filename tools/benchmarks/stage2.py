@@ -56,7 +56,7 @@ class Iteration:
             [torch.full((VIEWS, SCALES, CLASSES), -0.2), torch.full((VIEWS, SCALES, CLASSES), 0.2)]
         )
         views, uv = lattice_rays(VIEWS, rows, columns)
-        points = torch.rand(len(views), self.config.kept_samples, 6) - 0.5
+        points = torch.rand(len(views), self.config.kept_samples, 6)
         weights = torch.softmax(torch.randn(len(views), self.config.kept_samples), dim=-1)
         self.table = SampleTable(views, uv, points.half(), weights.half(), (VIEWS, rows, columns))
         config = self.config

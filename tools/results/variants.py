@@ -7,16 +7,10 @@ ENCODERS = ("--encoder", "tiny-clip", "--dino", "tiny-dino")
 FULL = "full"
 NO_FDA = (f"{WEIGHTS}.fda-positive", "0", f"{WEIGHTS}.fda-negative", "0")
 CROPS = ("--teachers", "clip-crops", "dino")
-
-
-def normalised(how: str) -> tuple[str, ...]:
-    """Flags of a normalisation whose range is half as wide as the balanced one."""
-    return "--pipeline.model.normalisation", how, "--pipeline.model.selected-temperature", "0.05"
-
-
 AUTHORS = (
     *CROPS, "--pipeline.datamanager.feature-views", "0.5",
-    "--pipeline.model.normalisation", "view", "--pipeline.model.rendered-temperature", "1",
+    "--pipeline.model.normalisation", "view", "--pipeline.model.latent-resolutions", "64", "128",
+    "--pipeline.model.rendered-temperature", "1",
     "--pipeline.model.selected-temperature", "1", "--pipeline.model.selection-sharpness", "1",
     "--pipeline.model.rda-normalise", "False", "--pipeline.model.fda-temperature", "0.2", f"{WEIGHTS}.rda", "1",
     f"{WEIGHTS}.patch-feature", "1",
@@ -30,8 +24,8 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
     "without RDA": (f"{WEIGHTS}.rda", "0"),
     "without FDA": NO_FDA,
     "without DINO head": (f"{WEIGHTS}.patch-feature", "0"),
-    "relevancy normalised per view": normalised("view"),
-    "relevancy normalised over the scene": normalised("scene"),
+    "relevancy normalised per view": ("--pipeline.model.normalisation", "view"),
+    "relevancy normalised over the scene": ("--pipeline.model.normalisation", "scene"),
     "finer latents": ("--pipeline.model.latent-resolutions", "64", "128"),
     "half of the CLIP views": ("--pipeline.datamanager.feature-views", "0.5"),
     "a tenth of the CLIP views": ("--pipeline.datamanager.feature-views", "0.1"),
