@@ -85,7 +85,7 @@ def tiny() -> OVS3DTrainerConfig:
     model.plane_resolutions, model.plane_channels = (32, 64, 256), 8
     model.texture_resolutions, model.texture_log2_size = (256, 512, 1024), 18
     model.proposal_samples, model.field_samples = 48, 16
-    model.coloured_samples, model.kept_samples = 8, 4
+    model.coloured_samples, model.kept_samples = 8, 3
     model.eval_num_rays_per_chunk = 2048  # What is in between fits into a processor's cache.
     return config
 
