@@ -80,7 +80,7 @@ def rda_loss(
 
     Args:
         rendered_relevancy: `relevancy.relevancy` of the rendered feature, in [-1, 1].
-        selected: `relevancy.selected_relevancy`, in [0, 1].
+        selected: `relevancy.selected_relevancy`, of order one.
         valid: rays with at least one valid scale.
         temperature_p: of the rendered distribution, > 0.
         temperature_q: of the teacher's distribution, > 0.

@@ -1,8 +1,8 @@
 """How well a rendered or taught feature fits a word, and how the scales of a teacher are weighed per ray.
 
 Relevancy is the cosine similarity of a feature and a text embedding, in [-1, 1]. Normalised relevancy is the same
-number stretched to [0, 1] per (scale, class). The selection is a softmax over scales, per ray (arXiv 2305.14093,
-section 3.2).
+number stretched per (scale, class), by a range that becomes [0, 1]. The selection is a softmax over scales, per ray
+(arXiv 2305.14093, section 3.2).
 
 All functions here compute in float32, also under autocast and for half-precision input; float64 stays float64.
 """
@@ -219,7 +219,7 @@ def selected_relevancy(
     selection: Float[Tensor, "rays scales"],
     valid: Bool[Tensor, "rays scales"],
 ) -> Float[Tensor, "rays classes"]:
-    """The teacher's normalised relevancy per ray, sum_s S_s rbar_s, in [0, 1]; zero where no scale is valid.
+    """The teacher's normalised relevancy per ray, sum_s S_s rbar_s; zero where no scale is valid.
 
     Source: the argument of Q in the RDA loss of arXiv 2305.14093; the selection is renormalised over valid scales.
     """

@@ -18,7 +18,7 @@ from ovs3d.relevancy import RelevancyRange, normalise_relevancy, relevancy
 from ovs3d.scene import Scene
 from ovs3d.teachers.bank import PATCH_TEACHERS, open_teachers
 from ovs3d.teachers.store import FeatureStore
-from ovs3d.views import View
+from ovs3d.views import View, photograph_paths
 
 
 def evaluate(scene: Scene, figures: Path | None = None, masks: Path | None = None) -> dict[str, Any]:
@@ -90,8 +90,8 @@ def baseline_2d(scene: Scene, device: str = "cpu") -> dict[str, float]:
     """
     manager, text = scene.config.pipeline.datamanager, scene.model.text.cpu()
     settings = replace(manager, teachers=tuple(name for name in manager.teachers if name not in PATCH_TEACHERS))
-    train = open_teachers(settings, full_size(scene, "train"), device)
-    held_out = open_teachers(settings, full_size(scene, "test"), device).text_store
+    train = open_teachers(settings, photograph_paths(scene.train_outputs), device)
+    held_out = open_teachers(settings, photograph_paths(scene.held_out_outputs), device).text_store
     scene_range, balanced = (train.relevancy_range(text, how)[:, 0] for how in ("scene", "balanced"))
     levels = held_out.meta.levels
     scores: dict[str, ConfusionMatrix] = {}
@@ -114,12 +114,6 @@ def baseline_2d(scene: Scene, device: str = "cpu") -> dict[str, float]:
                 matrix = scores.setdefault(f"{kind}/{level}", ConfusionMatrix(scene.classes))
                 matrix.update(chosen.argmax(dim=-1).view(view.labels.shape), view.labels)
     return {name: matrix.summary()["miou"] for name, matrix in scores.items()}
-
-
-def full_size(scene: Scene, split: str) -> list[Path]:
-    """The untouched photographs of a split."""
-    outputs = scene.train_outputs if split == "train" else scene.held_out_outputs
-    return [Path(path) for path in outputs.metadata.get("full_size_filenames", outputs.image_filenames)]
 
 
 def pixel_features(

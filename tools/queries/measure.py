@@ -9,12 +9,12 @@ from jaxtyping import Bool, Float
 from scipy.ndimage import binary_erosion
 from torch import Tensor
 
-from ovs3d.evaluation.protocols import full_size, pixel_features
+from ovs3d.evaluation.protocols import pixel_features
 from ovs3d.query.ask import Query
 from ovs3d.query.score import Question, judge
 from ovs3d.relevancy import unit
 from ovs3d.teachers.bank import PATCH_TEACHERS, open_teachers
-from ovs3d.views import View
+from ovs3d.views import View, photograph_paths
 from tools.queries.evidence import KnownScene
 from tools.queries.generate import word_queries
 from tools.queries.pictures import write_pictures
@@ -115,7 +115,7 @@ def in_views(known: KnownScene, answers: Sequence[Answer]) -> None:
     scene = known.scene
     manager = scene.config.pipeline.datamanager
     settings = replace(manager, teachers=tuple(name for name in manager.teachers if name not in PATCH_TEACHERS))
-    store = open_teachers(settings, full_size(scene, "test"), "cpu").text_store
+    store = open_teachers(settings, photograph_paths(scene.held_out_outputs), "cpu").text_store
     for index, view in enumerate(scene.held_out()):
         features, _ = pixel_features(store, index, (view.photo.shape[0], view.photo.shape[1]))
         for answer in answers:
