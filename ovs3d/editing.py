@@ -123,14 +123,14 @@ def votes(
         small = resized(camera, *smaller_size(camera, 0, VIEW_SIDE)).to(model.device)
         rays = small.generate_rays(camera_indices=0, keep_shape=False)
         for start in range(0, len(rays), model.config.eval_num_rays_per_chunk):
-            points, weights = model.heaviest(rays[start : start + model.config.eval_num_rays_per_chunk])
-            hidden = model.semantic.hidden(points, weights)
+            samples = model.heaviest(rays[start : start + model.config.eval_num_rays_per_chunk])
+            hidden = model.semantic.hidden(samples)
             masks = []
             for question in questions:
                 vectors = question.vectors.to(model.device)
                 cosines = (model.semantic.products(hidden, vectors) * model.semantic.inverse_lengths(hidden)).cpu()
                 masks.append(judge(question, cosines[:, 0], cosines[:, 1:]).mask)
-            yield points[..., :3].cpu(), weights.cpu(), torch.stack(masks)
+            yield samples.points.cpu(), samples.weights.cpu(), torch.stack(masks)
 
 
 def part_of(seen: Float32[np.ndarray, "z y x"], found: Float32[np.ndarray, "z y x"]) -> Part:

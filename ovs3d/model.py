@@ -16,6 +16,7 @@ from torch.nn import Parameter
 from ovs3d import rendering
 from ovs3d.evaluation.metrics import ConfusionMatrix, PaperScore, psnr, ssim
 from ovs3d.field.radiance import ProposalGrid, RadianceField
+from ovs3d.field.samples import KeptSamples
 from ovs3d.field.semantic import SemanticField
 from ovs3d.model_config import OVS3DModelConfig
 from ovs3d.objectives import semantic_losses
@@ -146,8 +147,8 @@ class OVS3DModel(Model):
     def get_outputs(self, ray_bundle: RayBundle) -> dict[str, Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Renders rays; in stage 2 of training, the semantics of cached samples that the bundle carries."""
         if "points" in ray_bundle.metadata:
-            points = ray_bundle.metadata["points"].unflatten(1, (-1, 6))
-            return {"semantics": self.semantic.render(points, ray_bundle.metadata["weights"])}
+            points, weights, colours = (ray_bundle.metadata[name] for name in ("points", "weights", "colours"))
+            return {"semantics": self.semantic.render(KeptSamples(points.unflatten(1, (-1, 3)), weights, colours))}
         edges, proposal_edges, proposal_weights = self.sample(ray_bundle)
         points, deltas = self.place(ray_bundle, edges)
         density, features = self.radiance.density_and_features(points)
@@ -172,10 +173,10 @@ class OVS3DModel(Model):
             enough = self.config.kept_samples <= self.config.coloured_samples
             if enough:
                 whole, indices = rendering.heaviest_samples(shown, self.config.kept_samples)
-                coloured = self.radiance.coloured_points(pick(near, indices), pick(surfaces, indices))
+                samples = self.as_seen(pick(near, indices), pick(surfaces, indices), whole)
             else:
-                coloured, whole = self.coloured_samples(points, features, weights)
-            outputs.update(self.semantic_outputs(coloured, whole))
+                samples = self.heaviest_of(points, features, weights)
+            outputs.update(self.semantic_outputs(samples))
             outputs["segmentation"] = torch.where(accumulation > 0.0, outputs["segmentation"], outputs["rgb"])
         return outputs
 
@@ -186,25 +187,34 @@ class OVS3DModel(Model):
             colour = ((colour - 0.5 * (1.0 - opacity)) / opacity.clamp(min=1e-6)).clamp(0.0, 1.0)
         return torch.cat([colour, opacity], dim=-1)
 
-    def coloured_samples(
+    def heaviest_of(
         self,
         points: Float[Tensor, "rays samples 3"],
         features: Float[Tensor, "rays samples dim"],
         weights: Float[Tensor, "rays samples"],
-    ) -> tuple[Float[Tensor, "rays kept 6"], Float[Tensor, "rays kept"]]:
-        """What the semantic field wants to know of rays: coloured points and weights of their heaviest samples."""
+    ) -> KeptSamples:
+        """What the semantic field wants to know of rays, from world-space `points` on them."""
         kept, indices = rendering.heaviest_samples(weights, self.config.kept_samples)
         points = pick(points, indices)
-        return self.radiance.coloured_points(points, self.radiance.surfaces(points, pick(features, indices))), kept
+        return self.as_seen(points, self.radiance.surfaces(points, pick(features, indices)), kept)
 
-    def semantic_outputs(
-        self, points: Float[Tensor, "rays samples 6"], weights: Float[Tensor, "rays samples"]
-    ) -> dict[str, Tensor]:
+    def as_seen(
+        self,
+        points: Float[Tensor, "rays kept 3"],
+        surfaces: Float[Tensor, "rays kept hidden"],
+        weights: Float[Tensor, "rays kept"],
+    ) -> KeptSamples:
+        """World-space `points` that are kept, with the one colour of their mean surface."""
+        shares = weights / weights.sum(dim=-1, keepdim=True).clamp(min=1e-8)
+        colours = self.radiance.colour_from_everywhere(rendering.composite(shares, surfaces))
+        return KeptSamples(rendering.contract(points), weights, colours)
+
+    def semantic_outputs(self, samples: KeptSamples) -> dict[str, Tensor]:
         """What the host may show of the semantics: `segmentation` in class colours and `class_id` as a float.
 
         The host shows every output that it gets, and fails at two numbers a pixel, the scores of two classes.
         """
-        hidden = self.semantic.hidden(points, weights)
+        hidden = self.semantic.hidden(samples)
         products = self.semantic.products(hidden, self.text)
         best = products.argmax(dim=-1)
         outputs = {"segmentation": self.colours[best], "class_id": best[:, None].float()}
@@ -213,7 +223,7 @@ class OVS3DModel(Model):
         if "hidden" in self.extra_outputs:
             outputs |= {"hidden": hidden, "inverse_lengths": self.semantic.inverse_lengths(hidden)}
         if "selection" in self.extra_outputs:
-            outputs["selection"] = self.semantic.select(points, weights)
+            outputs["selection"] = self.semantic.select(samples)
         return outputs
 
     @contextmanager
@@ -228,21 +238,21 @@ class OVS3DModel(Model):
     @torch.no_grad()
     def hidden_at(self, points: Float[Tensor, "points 3"]) -> Float[Tensor, "points hidden"]:
         """What `SemanticField.hidden` gives of places in scene units."""
-        whole = torch.ones(POINTS_AT_ONCE, 1, device=points.device)
         hidden = []
         for chunk in points.split(POINTS_AT_ONCE):
             _, features = self.radiance.density_and_features(chunk)
-            coloured = self.radiance.coloured_points(chunk, self.radiance.surfaces(chunk, features))
-            hidden.append(self.semantic.hidden(coloured[:, None], whole[: len(chunk)]))
+            surfaces = self.radiance.surfaces(chunk, features)
+            whole = torch.ones(len(chunk), 1, device=points.device)
+            hidden.append(self.semantic.hidden(self.as_seen(chunk[:, None], surfaces[:, None], whole)))
         return torch.cat(hidden)
 
     @torch.no_grad()
-    def heaviest(self, rays: RayBundle) -> tuple[Float[Tensor, "rays samples 6"], Float[Tensor, "rays samples"]]:
-        """Coloured points and weights of the heaviest samples of rays, for the sample table."""
+    def heaviest(self, rays: RayBundle) -> KeptSamples:
+        """The heaviest samples of rays, for the sample table."""
         edges, _, _ = self.sample(rays)
         points, deltas = self.place(rays, edges)
         density, features = self.radiance.density_and_features(points)
-        return self.coloured_samples(points, features, rendering.render_weights(self.kept(density, points), deltas))
+        return self.heaviest_of(points, features, rendering.render_weights(self.kept(density, points), deltas))
 
     def get_metrics_dict(self, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
         """PSNR of the batch in stage 1; the mean share of each scale in stage 2."""

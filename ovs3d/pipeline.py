@@ -16,7 +16,7 @@ from ovs3d.data.datamanager import OVS3DDataManager, OVS3DDataManagerConfig
 from ovs3d.data.distances import ViewDistances
 from ovs3d.evaluation.lattice import render_lattice
 from ovs3d.evaluation.metrics import ConfusionMatrix, PaperScore, psnr
-from ovs3d.field.samples import SampleTable, build_table
+from ovs3d.field.samples import KeptSamples, SampleTable, build_table
 from ovs3d.model import OVS3DModel
 from ovs3d.model_config import OVS3DModelConfig
 from ovs3d.viewer.panel import Panel
@@ -86,9 +86,7 @@ class OVS3DPipeline(VanillaPipeline):
     def draw_table(self, lattice: tuple[int, int], random_rays: int) -> SampleTable:
         """The sample table of the training views."""
 
-        def sample_rays(
-            views: Int[Tensor, " rays"], uv: Float[Tensor, "rays 2"]
-        ) -> tuple[Float[Tensor, "rays samples 6"], Float[Tensor, "rays samples"]]:
+        def sample_rays(views: Int[Tensor, " rays"], uv: Float[Tensor, "rays 2"]) -> KeptSamples:
             return self.model.heaviest(self.datamanager.rays_at(views, uv))
 
         generator = torch.Generator().manual_seed(self.config.seed)

@@ -44,10 +44,11 @@ def table_rows(count: int = 12, tokens: int = 4) -> tuple[RayBundle, dict[str, A
     def unit(*shape: int) -> torch.Tensor:
         return torch.nn.functional.normalize(torch.randn(*shape, generator=generator), dim=-1)
 
-    points = 2.0 * torch.rand(count, 4, 6, generator=generator) - 1.0
+    points = 2.0 * torch.rand(count, 4, 3, generator=generator) - 1.0
+    colours = torch.rand(count, 3, generator=generator)
     nothing = torch.zeros(count, 3)
     rays = RayBundle(origins=nothing, directions=nothing, pixel_area=nothing[:, :1])
-    rays.metadata = {"points": points.flatten(1), "weights": torch.full((count, 4), 0.2)}
+    rays.metadata = {"points": points.flatten(1), "weights": torch.full((count, 4), 0.2), "colours": colours}
     batch = {
         "views": torch.zeros(count, dtype=torch.int64),
         "features": unit(count, 2, 5),
@@ -212,9 +213,9 @@ def test_samples_of_the_table_render_as_the_view_does() -> None:
     model.step = 10
     model.extra_outputs = ("class_scores",)
     rays = make_rays()
-    points, weights = model.heaviest(rays)
-    assert points.shape == (12, 4, 6) and points.abs().max() <= 1.0
-    semantics = model.semantic.render(points, weights)
+    samples = model.heaviest(rays)
+    assert samples.points.shape == (12, 4, 3) and samples.points.abs().max() <= 1.0
+    semantics = model.semantic.render(samples)
     scores = torch.nn.functional.cosine_similarity(semantics.features[:, None], model.text[None], dim=-1)
     torch.testing.assert_close(scores, model(rays)["class_scores"], atol=1e-5, rtol=1e-4)
 

@@ -67,8 +67,10 @@ def test_table_depends_on_the_seed_alone(pipeline: OVS3DPipeline) -> None:
     first, second = pipeline.draw_table((3, 4), 50), pipeline.draw_table((3, 4), 50)
     pipeline.config.seed = 1
     other = pipeline.draw_table((3, 4), 50)
-    for name in ("views", "uv", "points", "weights"):
+    for name in ("views", "uv"):
         assert torch.equal(getattr(first, name), getattr(second, name)), name
+    for name in ("points", "weights", "colours"):
+        assert torch.equal(getattr(first.samples, name), getattr(second.samples, name)), name
     assert not torch.equal(first.uv, other.uv) and first.lattice == (4, 3, 4)
     assert set(first.views.tolist()) == {0, 1, 2, 3}
 
@@ -76,9 +78,10 @@ def test_table_depends_on_the_seed_alone(pipeline: OVS3DPipeline) -> None:
 def test_table_holds_the_samples_of_its_rays(pipeline: OVS3DPipeline) -> None:
     pipeline.eval()
     table = pipeline.draw_table((0, 0), 40)
-    points, weights = pipeline.model.heaviest(pipeline.datamanager.rays_at(table.views, table.uv))
-    torch.testing.assert_close(table.points.float(), points, atol=2e-3, rtol=0.0)
-    torch.testing.assert_close(table.weights.float(), weights, atol=2e-3, rtol=0.0)
+    samples = pipeline.model.heaviest(pipeline.datamanager.rays_at(table.views, table.uv))
+    for name in ("points", "weights", "colours"):
+        rough, exact = getattr(table.samples, name).float(), getattr(samples, name)
+        torch.testing.assert_close(rough, exact, atol=2e-3, rtol=0.0)
 
 
 def test_relevancy_range_spans_the_features(pipeline: OVS3DPipeline) -> None:

@@ -120,16 +120,14 @@ class OVS3DDataManager(VanillaDataManager[OVS3DDataset]):
         """The bundle carries the samples, the batch the features."""
         assert self.bank is not None
         config = self.config
-        points, weights, batch = semantic_batch(
-            table, self.bank, config.semantic_rays, config.patches, config.patch_side
-        )
+        samples, batch = semantic_batch(table, self.bank, config.semantic_rays, config.patches, config.patch_side)
         batch = {name: value.to(self.device) if torch.is_tensor(value) else value for name, value in batch.items()}
-        nothing = torch.zeros(len(points), 3)
+        nothing = torch.zeros(len(samples), 3)
         bundle = RayBundle(
             origins=nothing,
             directions=nothing,
             pixel_area=nothing[:, :1],
-            metadata={"points": points.flatten(1), "weights": weights},
+            metadata={"points": samples.points.flatten(1), "weights": samples.weights, "colours": samples.colours},
         )
         return bundle.to(self.device), batch
 

@@ -121,15 +121,13 @@ class RadianceField(nn.Module):
         seen = nn.functional.linear(spherical_harmonics(directions), weight)
         return self.colour_network[1:](surfaces + seen[:, None])
 
-    def coloured_points(
-        self, points: Float[Tensor, "*n 3"], surfaces: Float[Tensor, "*n hidden"]
-    ) -> Float[Tensor, "*n 6"]:
-        """Contracted place, in [-1, 1], and colour, in [0, 1], of world-space `points`, the same from every side.
+    def colour_from_everywhere(self, surfaces: Float[Tensor, "*n hidden"]) -> Float[Tensor, "*n 3"]:
+        """RGB in [0, 1] of `surfaces`, the same from every side.
 
-        The colour is the network's answer to the mean of the harmonics over all directions, (1, 0, 0, ...).
+        It is the network's answer to the mean of the harmonics over all directions, (1, 0, 0, ...).
         """
         _, weight = self._first_weights
-        return torch.cat([contract(points), self.colour_network[1:](surfaces + weight[:, 0])], dim=-1)
+        return self.colour_network[1:](surfaces + weight[:, 0])
 
     @property
     def _first_layer(self) -> nn.Linear:

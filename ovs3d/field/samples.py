@@ -1,24 +1,44 @@
 """Cached samples: with density frozen, a ray is its few heaviest samples, and stage 2 needs nothing else of it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-SampleRays = Callable[
-    [Int[Tensor, " rays"], Float[Tensor, "rays 2"]],
-    tuple[Float[Tensor, "rays samples 6"], Float[Tensor, "rays samples"]],
-]
-"""(views, uv) -> coloured points and weights of the rays' heaviest samples."""
-
 CHUNK = 8192
 
 
 @dataclass(frozen=True)
+class KeptSamples:
+    """What the semantic field sees of rays: their heaviest samples, and the colour of what they meet."""
+
+    points: Float[Tensor, "rays samples 3"]
+    """Contracted coordinates, in [-1, 1]."""
+    weights: Float[Tensor, "rays samples"]
+    """Rendering weights, detached; they sum to the ray's opacity."""
+    colours: Float[Tensor, "rays 3"]
+    """`RadianceField.colour_from_everywhere` of the samples' mean surface, in [0, 1]."""
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+    def __getitem__(self, rays: Int[Tensor, " kept"]) -> "KeptSamples":
+        return KeptSamples(self.points[rays], self.weights[rays], self.colours[rays])
+
+    def to(self, target: torch.device | torch.dtype | str) -> "KeptSamples":
+        """On another device, or in another precision."""
+        return KeptSamples(self.points.to(target), self.weights.to(target), self.colours.to(target))
+
+
+SampleRays = Callable[[Int[Tensor, " rays"], Float[Tensor, "rays 2"]], KeptSamples]
+"""(views, uv) -> the rays' heaviest samples."""
+
+
+@dataclass(frozen=True)
 class SampleTable:
-    """Rays of the training views with their heaviest samples, in half precision: 112 bytes a ray for 8 samples.
+    """Rays of the training views with their heaviest samples, in half precision: 70 bytes a ray for 8 samples.
 
     Its first part is a lattice with one ray per token of the patch encoder, view after view, row after row, from which
     whole patches are read; the rest are random rays. A scene without a patch encoder has no lattice.
@@ -27,9 +47,7 @@ class SampleTable:
     views: Int[Tensor, " rays"]
     uv: Float[Tensor, "rays 2"]
     """Place in the picture, (x / width, y / height) in [0, 1]."""
-    points: Float[Tensor, "rays samples 6"]
-    """`RadianceField.coloured_points`: contracted coordinates in [-1, 1], colours in [0, 1]."""
-    weights: Float[Tensor, "rays samples"]
+    samples: KeptSamples
     lattice: tuple[int, int, int]
     """(views, rows, columns) of the lattice; its rays are the first `views * rows * columns`."""
 
@@ -77,11 +95,10 @@ def build_table(
     views, uv = lattice_rays(view_count, rows, columns)
     views = torch.cat([views, torch.randint(view_count, (random_rays,), generator=generator)])
     uv = torch.cat([uv, torch.rand(random_rays, 2, generator=generator)])
-    points, weights = [], []
+    parts = []
     for start in range(0, len(views), CHUNK):
         chunk = slice(start, start + CHUNK)
-        chunk_points, chunk_weights = sample_rays(views[chunk], uv[chunk])
-        points.append(chunk_points.half().cpu())
-        weights.append(chunk_weights.half().cpu())
+        parts.append(sample_rays(views[chunk], uv[chunk]).to(torch.float16).to("cpu"))
         progress(min(start + CHUNK, len(views)), len(views))
-    return SampleTable(views, uv, torch.cat(points), torch.cat(weights), (view_count, rows, columns))
+    samples = KeptSamples(*(torch.cat([getattr(part, f.name) for part in parts]) for f in fields(KeptSamples)))
+    return SampleTable(views, uv, samples, (view_count, rows, columns))

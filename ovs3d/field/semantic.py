@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ovs3d.field.planes import Planes
+from ovs3d.field.samples import KeptSamples
 from ovs3d.relevancy import inverse_length
 from ovs3d.rendering import composite
 
@@ -37,23 +38,19 @@ def head(dim_in: int, hidden: int, dim_out: int) -> nn.Sequential:
     )
 
 
-def places(points: Float[Tensor, "rays samples 6"]) -> Float[Tensor, "n 3"]:
-    """Contracted coordinates of coloured points, in [-1, 1], sample after sample."""
-    return points[..., :3].reshape(-1, 3)
-
-
 class SemanticField(nn.Module):
     """Latents and scale selection at 3D points, composited along rays and decoded once per ray.
 
     3D-OVS (arXiv 2305.14093) decodes a 512-d feature at every sample; here a small latent is composited first. The
     selection volume is theirs: a sigmoid per sample, composited, then a softmax over scales per ray.
 
-    A latent is what coarse planes hold at a point, and the point's colour, the same from every side: neighbours that
-    look alike say alike, and borders lie where the colour changes. Finer planes fit the noise of single views instead.
+    A latent is what coarse planes hold at a point; along with the composited latents a ray has its colour, the same
+    from every side: neighbours that look alike say alike, and borders lie where the colour changes. Finer planes fit
+    the noise of single views instead.
 
     Args:
         resolutions: of the latent planes.
-        channels: per plane resolution; the latent has `channels * len(resolutions)` numbers and a colour.
+        channels: per plane resolution; a latent has `channels * len(resolutions)` numbers.
         hidden: width of the decoders.
         scales: number of levels that the teacher offers.
         feature_dim: of the embedding space of the texts.
@@ -81,35 +78,30 @@ class SemanticField(nn.Module):
         nn.init.zeros_(self.selection_layer.weight)  # Every scale counts the same at first.
         nn.init.zeros_(self.selection_layer.bias)
 
-    def render(self, points: Float[Tensor, "rays samples 6"], weights: Float[Tensor, "rays samples"]) -> RaySemantics:
-        """Renders the semantics of rays from `RadianceField.coloured_points` and rendering `weights` (detached)."""
-        latent = self.composite_latent(points, weights)
+    def render(self, samples: KeptSamples) -> RaySemantics:
+        """Renders the semantics of rays from their `samples`."""
+        latent = self.composite_latent(samples)
         return RaySemantics(
             features=self.feature_head(latent),
             patch_features=self.patch_head(latent) if self.patch_head is not None else None,
-            selection=self.select(points, weights),
+            selection=self.select(samples),
         )
 
-    def select(
-        self, points: Float[Tensor, "rays samples 6"], weights: Float[Tensor, "rays samples"]
-    ) -> Float[Tensor, "rays scales"]:
+    def select(self, samples: KeptSamples) -> Float[Tensor, "rays scales"]:
         """The selection volume along rays: a softmax over scales."""
-        votes = torch.sigmoid(self.selection_layer(self.selection_planes(places(points))))
-        return torch.softmax(self.sharpness * composite(weights, votes.reshape(*weights.shape, -1)), dim=-1)
+        votes = torch.sigmoid(self.selection_layer(self.selection_planes(samples.points.reshape(-1, 3))))
+        votes = votes.reshape(*samples.weights.shape, -1)
+        return torch.softmax(self.sharpness * composite(samples.weights, votes), dim=-1)
 
-    def composite_latent(
-        self, points: Float[Tensor, "rays samples 6"], weights: Float[Tensor, "rays samples"]
-    ) -> Float[Tensor, "rays latent"]:
-        """Latents of the samples, weighted and summed along each ray."""
-        latents = self.latent(places(points)).reshape(*weights.shape, -1)
-        colours = COLOUR_SCALE * (points[..., 3:] - 0.5)
-        return composite(weights, torch.cat([latents, colours], dim=-1))
+    def composite_latent(self, samples: KeptSamples) -> Float[Tensor, "rays latent"]:
+        """Latents of the samples, weighted and summed along each ray, and the ray's colour."""
+        latents = self.latent(samples.points.reshape(-1, 3)).reshape(*samples.weights.shape, -1)
+        colours = COLOUR_SCALE * (samples.colours - 0.5)
+        return torch.cat([composite(samples.weights, latents), colours], dim=-1)
 
-    def hidden(
-        self, points: Float[Tensor, "rays samples 6"], weights: Float[Tensor, "rays samples"]
-    ) -> Float[Tensor, "rays hidden"]:
+    def hidden(self, samples: KeptSamples) -> Float[Tensor, "rays hidden"]:
         """Rays ready to be compared with words: what the last layer, a linear one, would decode to features."""
-        return self.feature_head[:-1](self.composite_latent(points, weights))
+        return self.feature_head[:-1](self.composite_latent(samples))
 
     def products(
         self, hidden: Float[Tensor, "*rays hidden"], text: Float[Tensor, "words dim"]

@@ -3,20 +3,18 @@
 from typing import Any
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from ovs3d.field.samples import SampleTable
+from ovs3d.field.samples import KeptSamples, SampleTable
 from ovs3d.teachers.bank import TeacherBank
 
 
 def semantic_batch(
     table: SampleTable, bank: TeacherBank, random_rays: int, patches: int, patch_side: int
-) -> tuple[Float[Tensor, "rays samples 6"], Float[Tensor, "rays samples"], dict[str, Any]]:
+) -> tuple[KeptSamples, dict[str, Any]]:
     """Random rows first, then with a patch encoder whole patches of at most `patch_side` tokens along a side.
 
     Returns:
-        Coloured points and weights of the rays' samples, and the targets: those of `TeacherBank.targets`,
+        The rays' samples, and the targets: those of `TeacherBank.targets`,
         `random_rays`, and `patch_tokens`, the number of rays of each patch.
     """
     rows = torch.randint(len(table), (random_rays,))
@@ -27,4 +25,4 @@ def semantic_batch(
         rows = torch.cat([rows, patch_rows.reshape(-1)])
     batch = bank.targets(table.views[rows], table.uv[rows])
     batch |= {"patch_tokens": patch_tokens, "random_rays": random_rays}
-    return table.points[rows].float(), table.weights[rows].float(), batch
+    return table.samples[rows].to(torch.float32), batch

@@ -8,7 +8,7 @@ import torch
 
 from ovs3d.data.datamanager import OVS3DDataManager, OVS3DDataManagerConfig
 from ovs3d.data.dataparser import OVS3DDataParserConfig
-from ovs3d.field.samples import SampleTable, build_table
+from ovs3d.field.samples import KeptSamples, SampleTable, build_table
 from ovs3d.teachers.bank import TeacherBank
 from ovs3d.teachers.base import FeatureMeta
 from ovs3d.teachers.store import FeatureStore
@@ -37,11 +37,10 @@ def make_manager(folders: tuple[Path, Path], **settings) -> OVS3DDataManager:
     return OVS3DDataManager(config, device="cpu", test_mode="val")
 
 
-def sample_rays(views: torch.Tensor, uv: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def sample_rays(views: torch.Tensor, uv: torch.Tensor) -> KeptSamples:
     """Samples that tell which ray they belong to."""
     place = torch.stack([views / 16, uv[:, 0], uv[:, 1]], dim=-1)
-    points = torch.cat([place, torch.zeros_like(place)], dim=-1)
-    return points[:, None].expand(-1, 2, -1), torch.full((len(views), 2), 0.5)
+    return KeptSamples(place[:, None].expand(-1, 2, -1), torch.full((len(views), 2), 0.5), 1.0 - place)
 
 
 def build(lattice: tuple[int, int], random_rays: int, views: int = VIEWS - 2) -> SampleTable:
@@ -134,7 +133,8 @@ def test_second_stage_yields_rows_with_their_own_features(folders, tmp_path: Pat
     rays, batch = manager.next_train(1)
     assert len(rays) == 32 + 3 * 4 == manager.get_train_rays_per_batch()
     assert (batch["random_rays"], batch["patch_tokens"]) == (32, 4) and "image" not in batch
-    points = rays.metadata["points"].unflatten(1, (-1, 6))
+    points = rays.metadata["points"].unflatten(1, (-1, 3))
+    torch.testing.assert_close(rays.metadata["colours"], 1.0 - points[:, 0], atol=1e-3, rtol=0.0)
     assert rays.metadata["weights"].shape == (44, 2)
     torch.testing.assert_close(points[:, 0, 0], batch["views"] / 16, atol=1e-3, rtol=0.0)
     uv = points[:, 1, 1:3]

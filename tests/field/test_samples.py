@@ -3,15 +3,15 @@
 import torch
 
 from ovs3d.field import samples
-from ovs3d.field.samples import build_table, lattice_rays
+from ovs3d.field.samples import KeptSamples, build_table, lattice_rays
 
 
 def make_table(views: int = 3, random_rays: int = 50, lattice: tuple[int, int] = (4, 6)) -> samples.SampleTable:
     def sample_rays(views, uv):
         # Points and weights tell which ray they belong to.
         place = torch.stack([views.float() / 10, uv[:, 0], uv[:, 1]], dim=-1)
-        points = torch.cat([place, 1 - place], dim=-1)
-        return points[:, None].expand(-1, 2, -1), torch.stack([uv[:, 0], 1 - uv[:, 0]], dim=-1)
+        weights = torch.stack([uv[:, 0], 1 - uv[:, 0]], dim=-1)
+        return KeptSamples(place[:, None].expand(-1, 2, -1), weights, 1 - place)
 
     return build_table(sample_rays, views, random_rays, lattice, torch.Generator().manual_seed(0))
 
@@ -30,11 +30,15 @@ def test_rows_hold_the_samples_of_their_own_ray(monkeypatch) -> None:
     monkeypatch.setattr(samples, "CHUNK", 7)  # Several chunks, the last one not full.
     seen = []
     table = make_table()
-    assert len(table) == 3 * 4 * 6 + 50 and table.points.dtype == torch.float16
-    torch.testing.assert_close(table.points[:, 1, 0].float(), table.views / 10, atol=1e-3, rtol=0)
-    torch.testing.assert_close(table.points[:, 0, 1:3].float(), table.uv, atol=1e-3, rtol=0)
+    assert len(table) == len(table.samples) == 3 * 4 * 6 + 50 and table.samples.points.dtype == torch.float16
+    rows = torch.tensor([70, 3, 121])
+    kept = table.samples[rows].to(torch.float32)
+    torch.testing.assert_close(kept.points[:, 1, 0], table.views[rows] / 10, atol=1e-3, rtol=0)
+    torch.testing.assert_close(kept.points[:, 0, 1:], table.uv[rows], atol=1e-3, rtol=0)
+    torch.testing.assert_close(kept.weights[:, 0], table.uv[rows, 0], atol=1e-3, rtol=0)
+    torch.testing.assert_close(kept.colours[:, 1:], 1.0 - table.uv[rows], atol=1e-3, rtol=0)
     build_table(
-        lambda views, uv: (torch.zeros(len(views), 1, 6), torch.ones(len(views), 1)),
+        lambda views, uv: KeptSamples(torch.zeros(len(uv), 1, 3), torch.ones(len(uv), 1), torch.ones(len(uv), 3)),
         2, 6, (2, 2), torch.Generator(), lambda done, total: seen.append((done, total)),
     )  # fmt: skip
     assert seen == [(7, 14), (14, 14)]

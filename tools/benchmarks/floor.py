@@ -62,21 +62,21 @@ def floor(iteration: Iteration) -> dict[str, float]:
 
     A look-up counts as much as PyTorch's own gather of the same rows where that is quicker than ours.
     """
-    points, weights, batch = semantic_batch(iteration.table, iteration.bank, stage2.RAYS, stage2.PATCHES, stage2.SIDE)
+    samples, batch = semantic_batch(iteration.table, iteration.bank, stage2.RAYS, stage2.PATCHES, stage2.SIDE)
     field, optimizer = iteration.field, iteration.optimizer
-    iteration.step(field.render(points, weights), batch, optimizer)
+    iteration.step(field.render(samples), batch, optimizer)
     with Recorder() as recorder:
-        iteration.step(field.render(points, weights), batch, optimizer)
+        iteration.step(field.render(samples), batch, optimizer)
     alone = {"products": 0.0, "gathers": 0.0}
     for kind, call in recorder.calls:
         alone[kind] += best(call)
-    views, uv = batch["views"], torch.rand(len(points), 2)
+    views, uv = batch["views"], torch.rand(len(samples), 2)
     text, patch = iteration.bank.text_store, iteration.bank.patch_store
     assert patch is not None
     alone["teachers' look-ups"] = sum(
-        min(best(partial(store.lookup, views, uv)), best(gather_cells(store, len(points)))) for store in (text, patch)
+        min(best(partial(store.lookup, views, uv)), best(gather_cells(store, len(samples)))) for store in (text, patch)
     )
-    flat = points.reshape(-1, 3)
+    flat = samples.points.reshape(-1, 3)
     alone["planes' look-ups"] = sum(
         min(best(there_and_back(planes, flat)), best(gather_entries(planes, len(flat))))
         for planes in (field.latent, field.selection_planes)

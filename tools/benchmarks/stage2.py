@@ -9,7 +9,7 @@ import torch
 from torch.nn.functional import normalize
 
 from ovs3d.evaluation.results import ResultRow
-from ovs3d.field.samples import SampleTable, lattice_rays
+from ovs3d.field.samples import KeptSamples, SampleTable, lattice_rays
 from ovs3d.field.semantic import RaySemantics, SemanticField
 from ovs3d.model_config import OVS3DModelConfig
 from ovs3d.native.memory import keep_freed_memory, return_freed_memory
@@ -56,9 +56,10 @@ class Iteration:
             [torch.full((VIEWS, SCALES, CLASSES), -0.2), torch.full((VIEWS, SCALES, CLASSES), 0.2)]
         )
         views, uv = lattice_rays(VIEWS, rows, columns)
-        points = torch.rand(len(views), self.config.kept_samples, 6)
-        weights = torch.softmax(torch.randn(len(views), self.config.kept_samples), dim=-1)
-        self.table = SampleTable(views, uv, points.half(), weights.half(), (VIEWS, rows, columns))
+        rays, kept = len(views), self.config.kept_samples
+        weights = torch.softmax(torch.randn(rays, kept), dim=-1)
+        samples = KeptSamples(torch.rand(rays, kept, 3), weights, torch.rand(rays, 3)).to(torch.float16)
+        self.table = SampleTable(views, uv, samples, (VIEWS, rows, columns))
         config = self.config
         self.field = SemanticField(
             config.latent_resolutions, config.latent_channels, config.head_dim, SCALES, DIM, PATCH_DIM,
@@ -71,13 +72,13 @@ class Iteration:
     def ours(self, count: int) -> None:
         """Samples from the table, a composited latent, one decoding per ray."""
         for _ in range(count):
-            points, weights, batch = semantic_batch(self.table, self.bank, RAYS, PATCHES, SIDE)
-            self.step(self.field.render(points, weights), batch, self.optimizer)
+            samples, batch = semantic_batch(self.table, self.bank, RAYS, PATCHES, SIDE)
+            self.step(self.field.render(samples), batch, self.optimizer)
 
     def plain(self) -> None:
         """222 samples a ray, density evaluated again, the features of every shaded sample decoded and composited."""
         return_freed_memory()  # As in the authors' process; its blocks are so large that keeping them does not pay.
-        _, _, batch = semantic_batch(self.table, self.bank, RAYS, PATCHES, SIDE)
+        _, batch = semantic_batch(self.table, self.bank, RAYS, PATCHES, SIDE)
         self.step(self.plain_field(len(batch["views"])), batch, self.plain_optimizer)
         keep_freed_memory()
 
