@@ -12,11 +12,11 @@ from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
 from nerfstudio.data.scene_box import SceneBox
 from torch import Tensor
 
+from ovs3d.checkpoints import latest_checkpoint, model_state
 from ovs3d.errors import UserError
 from ovs3d.field.backbones import check_backbone
 from ovs3d.model import ExtraOutput, OVS3DModel
 from ovs3d.pipeline import OVS3DPipeline
-from ovs3d.preflight import latest_checkpoint
 from ovs3d.run_folder import find_run
 from ovs3d.safe_yaml import load_config
 from ovs3d.spaces import TextEncoder
@@ -65,7 +65,7 @@ class OpenedRun:
         box = SceneBox(torch.tensor([[-1.0] * 3, [1.0] * 3]))
         model = OVS3DModel(config.pipeline.model, scene_box=box, num_train_data=0)
         checkpoint = torch.load(latest_checkpoint(path), map_location="cpu", weights_only=True)
-        state = {name.removeprefix("_model.").removeprefix("module."): x for name, x in checkpoint["pipeline"].items()}
+        state = model_state(checkpoint)
         try:
             model.load_state_dict({name: x for name, x in state.items() if name in model.state_dict()})
         except RuntimeError as error:  # Its message is a list of sizes.

@@ -1,12 +1,10 @@
 """What must be known, and right, before a run starts; raises `UserError` and writes nothing."""
 
-import pickle
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-
+from ovs3d.checkpoints import latest_checkpoint
 from ovs3d.data.classes import Classes, resolve_classes
 from ovs3d.data.datamanager import OVS3DDataManagerConfig
 from ovs3d.data.dataparser import OVS3DDataParserConfig
@@ -21,10 +19,7 @@ from ovs3d.teachers.files import open_features, read_meta
 from ovs3d.teachers.text import embed_classes
 
 if TYPE_CHECKING:
-    from ovs3d.model import OVS3DModel
     from ovs3d.trainer import OVS3DTrainerConfig
-
-GEOMETRY_PARTS = ("proposal.", "radiance.")
 
 
 def read_classes(manager: OVS3DDataManagerConfig, words: tuple[str, ...]) -> Classes:
@@ -74,44 +69,3 @@ def read_geometry(run: Path) -> "tuple[Path, OVS3DTrainerConfig]":
         raise UserError(f"{path} is a run of {config.method_name}; --load-geometry takes a run of ovs3d.")
     latest_checkpoint(path)
     return path, config
-
-
-def latest_checkpoint(config_path: Path) -> Path:
-    """The newest checkpoint of a run."""
-    found = sorted((config_path.parent / "nerfstudio_models").glob("step-*.ckpt"))
-    if len(found) == 0:
-        raise UserError(f"{config_path.parent} has no checkpoint in nerfstudio_models; train the run first.")
-    return found[-1]
-
-
-def check_resume(config: "OVS3DTrainerConfig") -> None:
-    """Refuses a checkpoint that cannot be read, or that has all steps of the run already."""
-    checkpoint = config.load_dir or config.load_checkpoint
-    if checkpoint is None:
-        return
-    if config.load_dir is not None:
-        name = "step-*.ckpt" if config.load_step is None else f"step-{config.load_step:09d}.ckpt"
-        found = sorted(config.load_dir.glob(name))
-        if len(found) == 0:
-            raise UserError(f"{config.load_dir} holds no {name}; give --load-dir RUN/nerfstudio_models.")
-        checkpoint = found[-1]
-    try:
-        done = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["step"] + 1
-    except (OSError, RuntimeError, KeyError, TypeError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{checkpoint} is no checkpoint of ns-train ({reason}); resume from another one.") from error
-    if done >= config.max_num_iterations:
-        raise UserError(
-            f"{checkpoint} has {done} steps already; raise --max-num-iterations above {done} to train further."
-        )
-
-
-def load_geometry_state(model: "OVS3DModel", config_path: Path) -> None:
-    """Copies density and colour of another run into `model`."""
-    state = torch.load(latest_checkpoint(config_path), map_location="cpu", weights_only=True)["pipeline"]
-    state = {name.removeprefix("_model.").removeprefix("module."): value for name, value in state.items()}
-    parts = {name: value for name, value in state.items() if name.startswith(GEOMETRY_PARTS)}
-    wanted = {name for name in model.state_dict() if name.startswith(GEOMETRY_PARTS)}
-    if set(parts) != wanted:
-        raise UserError(f"{config_path.parent} was trained with another backbone; its geometry cannot be used here.")
-    model.load_state_dict(parts, strict=False)

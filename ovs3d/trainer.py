@@ -63,7 +63,8 @@ class OVS3DTrainerConfig(TrainerConfig):
         Raises:
             UserError: something that the user can mend.
         """
-        from ovs3d.preflight import check_resume, describe_teachers, read_classes, read_geometry
+        from ovs3d.checkpoints import check_resume
+        from ovs3d.preflight import describe_teachers, read_classes, read_geometry
         from ovs3d.teachers.text import resolve_templates
 
         manager, model = self.pipeline.datamanager, self.pipeline.model
@@ -119,7 +120,7 @@ class OVS3DTrainer(Trainer):
     def _load_checkpoint(self) -> None:
         """Host's loading, or the geometry of another run."""
         if self.config.load_geometry is not None and self.config.load_dir is None:
-            from ovs3d.preflight import load_geometry_state
+            from ovs3d.checkpoints import load_geometry_state
 
             load_geometry_state(self.pipeline.model, self.config.load_geometry)
             CONSOLE.log(f"Geometry comes from {self.config.load_geometry}")

@@ -9,8 +9,8 @@ import torch
 from nerfstudio.scripts.train import main
 from nerfstudio.utils import writer
 
+from ovs3d.checkpoints import latest_checkpoint
 from ovs3d.config import ovs3d_tiny_method
-from ovs3d.preflight import latest_checkpoint
 from ovs3d.trainer import OVS3DTrainerConfig
 
 GEOMETRY_STEPS, STEPS = 300, 500

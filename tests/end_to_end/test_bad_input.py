@@ -10,8 +10,9 @@ import pytest
 import torch
 from nerfstudio.scripts import train as host
 
+from ovs3d.checkpoints import model_shapes
 from ovs3d.trainer import OVS3DTrainerConfig
-from tests.end_to_end.box_scene import write_features, write_scene
+from tests.end_to_end.box_scene import CLASSES, write_features, write_scene
 from tests.end_to_end.runs import small_config, train
 
 
@@ -133,6 +134,22 @@ def test_checkpoint_cut_short(config: OVS3DTrainerConfig, run: Path, tmp_path: P
     (tmp_path / "step-000000001.ckpt").write_bytes(whole[: len(whole) // 2])
     config.load_dir = tmp_path
     assert "step-000000001.ckpt" in refused(config, capsys)
+
+
+@pytest.mark.parametrize("change", ["classes", "planes"])
+def test_checkpoint_of_another_model(config: OVS3DTrainerConfig, tmp_path: Path, change: str, capsys) -> None:
+    config.prepare()
+    state = {f"_model.{name}": torch.zeros(shape) for name, shape in model_shapes(config.pipeline.model).items()}
+    torch.save({"step": 1, "pipeline": state}, tmp_path / "step-000000001.ckpt")
+    config.load_dir = tmp_path
+    config.prepare()  # The model itself goes on.
+    if change == "classes":
+        config.classes = (*CLASSES, "door")
+    else:
+        config.pipeline.model.plane_resolutions = (8, 16)
+    sentence = refused(config, capsys)
+    assert {"classes": "text", "planes": "radiance.planes"}[change] in sentence
+    assert "step-000000001.ckpt" in sentence and "--load-geometry" in sentence
 
 
 def test_geometry_of_a_run_that_is_not_there(config: OVS3DTrainerConfig, tmp_path: Path, capsys) -> None:

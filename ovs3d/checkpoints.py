@@ -1,0 +1,78 @@
+"""Checkpoints of the host: which is the newest, what it holds of the model, and whether a run can go on from it."""
+
+import pickle
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from nerfstudio.data.scene_box import SceneBox
+
+from ovs3d.errors import UserError
+
+if TYPE_CHECKING:
+    from ovs3d.model import OVS3DModel
+    from ovs3d.model_config import OVS3DModelConfig
+    from ovs3d.trainer import OVS3DTrainerConfig
+
+GEOMETRY_PARTS = ("proposal.", "radiance.")
+
+
+def latest_checkpoint(config_path: Path) -> Path:
+    """The newest checkpoint of a run."""
+    found = sorted((config_path.parent / "nerfstudio_models").glob("step-*.ckpt"))
+    if len(found) == 0:
+        raise UserError(f"{config_path.parent} has no checkpoint in nerfstudio_models; train the run first.")
+    return found[-1]
+
+
+def check_resume(config: "OVS3DTrainerConfig") -> None:
+    """Refuses a checkpoint that cannot be read, is of another model, or has all steps of the run already."""
+    checkpoint = config.load_dir or config.load_checkpoint
+    if checkpoint is None:
+        return
+    if config.load_dir is not None:
+        name = "step-*.ckpt" if config.load_step is None else f"step-{config.load_step:09d}.ckpt"
+        found = sorted(config.load_dir.glob(name))
+        if len(found) == 0:
+            raise UserError(f"{config.load_dir} holds no {name}; give --load-dir RUN/nerfstudio_models.")
+        checkpoint = found[-1]
+    try:
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+        done, model = state["step"] + 1, model_state(state)
+    except (OSError, RuntimeError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{checkpoint} is no checkpoint of ns-train ({reason}); resume from another one.") from error
+    if done >= config.max_num_iterations:
+        raise UserError(
+            f"{checkpoint} has {done} steps already; raise --max-num-iterations above {done} to train further."
+        )
+    for name, wanted in model_shapes(config.pipeline.model).items():
+        if name not in model or model[name].shape != wanted:
+            there = f"{tuple(model[name].shape)} there" if name in model else "not there"
+            raise UserError(
+                f"{checkpoint} is of another model ({name} is {there}, and {tuple(wanted)} now): resume with the "
+                "method and the flags of its own run, or start from its geometry with --load-geometry RUN."
+            )
+
+
+def model_shapes(config: "OVS3DModelConfig") -> dict[str, torch.Size]:
+    """Shapes of the numbers that a model keeps in its checkpoints."""
+    with torch.device("meta"):
+        model = config.setup(scene_box=SceneBox(torch.tensor([[-1.0] * 3, [1.0] * 3])), num_train_data=0)
+    return {name: value.shape for name, value in model.state_dict().items()}
+
+
+def model_state(checkpoint: dict) -> dict[str, torch.Tensor]:
+    """The model's part of a checkpoint of the host."""
+    state = checkpoint["pipeline"]
+    return {name.removeprefix("_model.").removeprefix("module."): value for name, value in state.items()}
+
+
+def load_geometry_state(model: "OVS3DModel", config_path: Path) -> None:
+    """Copies density and colour of another run into `model`."""
+    state = model_state(torch.load(latest_checkpoint(config_path), map_location="cpu", weights_only=True))
+    parts = {name: value for name, value in state.items() if name.startswith(GEOMETRY_PARTS)}
+    wanted = {name for name in model.state_dict() if name.startswith(GEOMETRY_PARTS)}
+    if set(parts) != wanted:
+        raise UserError(f"{config_path.parent} was trained with another backbone; its geometry cannot be used here.")
+    model.load_state_dict(parts, strict=False)
