@@ -220,6 +220,28 @@ def test_samples_of_the_table_render_as_the_view_does() -> None:
     torch.testing.assert_close(scores, model(rays)["class_scores"], atol=1e-5, rtol=1e-4)
 
 
+def test_place_says_what_a_ray_that_ends_there_says() -> None:
+    model = make_model().eval()
+    with torch.no_grad():
+        model.radiance.geometry[-1].bias[0] = 40.0  # pyright: ignore
+    samples = model.heaviest(make_rays())
+    assert samples.weights.amax(dim=-1).min() > 0.999, "one sample hides the others"
+    ends = samples.points[torch.arange(12), samples.weights.argmax(dim=-1)]
+    inside = ends.abs().amax(dim=-1) < 0.5  # Where contraction is a scaling by half.
+    assert inside.sum() > 6
+    found = model.hidden_at(2.0 * ends[inside])
+    torch.testing.assert_close(found, model.semantic.hidden(samples)[inside], atol=1e-4, rtol=1e-3)
+
+
+def test_ray_has_the_colour_of_its_mean_surface_whatever_its_opacity() -> None:
+    model = make_model()
+    points, surfaces, weights = torch.rand(5, 3, 3), torch.randn(5, 3, 16), torch.rand(5, 3)
+    means = [(weights[ray, :, None] * surfaces[ray]).sum(dim=0) / weights[ray].sum() for ray in range(5)]
+    expected = model.radiance.colour_from_everywhere(torch.stack(means))
+    torch.testing.assert_close(model.as_seen(points, surfaces, weights).colours, expected)
+    torch.testing.assert_close(model.as_seen(points, surfaces, 0.1 * weights).colours, expected)
+
+
 def test_state_holds_the_texts_and_no_encoder() -> None:
     state = make_model().state_dict()
     assert "text" in state and "colours" not in state
