@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ovs3d.cli.main import main
 from ovs3d.errors import UserError
+from ovs3d.export import answers
 from ovs3d.scene import Scene
 from tests.end_to_end.box_scene import BOXES, CLASSES, DIM, SPACE
 
@@ -44,13 +45,13 @@ def test_every_kind_of_query_finds_the_box(scene: Scene, name: str) -> None:
     top = tuple((0.5 * (low + high) * [1, 1, 0] + high * [0, 0, 1]).tolist())
     by_click = scene.query(click=(view, row, column))
     camera = next(each.camera for each in scene.held_out() if each.name == view)
-    answers = {
+    found = {
         "words": scene.query(name.upper(), camera),
         "click": by_click,
         "point": scene.query(camera=camera, point=top),
         "vector": scene.query(camera=camera, vector=torch.eye(DIM)[CLASSES.index(name)], space=SPACE),
     }
-    for kind, answer in answers.items():
+    for kind, answer in found.items():
         assert iou(answer.mask, where) > 0.7, kind
         assert answer.found and answer.rgb.shape == (*where.shape, 3)
         assert torch.equal(answer.mask, answer.scores > 0.5)
@@ -105,6 +106,17 @@ def test_command_writes_pictures_masks_and_numbers(run: Path, scene: Scene, tmp_
     assert [path.name for path in (tmp_path / "masks").iterdir()] == [f"{view}.png"], "the first answer is gone"
     assert main(["query", str(run), "door", "--negatives", *CLASSES, "--views", view, "--out", str(tmp_path)]) == 0
     assert not (tmp_path / "points.ply").exists(), "nothing is found now"
+
+
+def test_masks_of_large_photographs_are_enlarged(
+    run: Path, scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view, where = truth(scene, CLASSES[1])
+    monkeypatch.setattr(answers, "LOOK_SIDE", max(where.shape) // 2)
+    assert main(["query", str(run), CLASSES[1], "--views", view, "--out", str(tmp_path)]) == 0
+    mask = np.asarray(Image.open(tmp_path / "masks" / f"{view}.png"))
+    assert mask.shape == tuple(where.shape) and set(np.unique(mask)) == {0, 255}
+    assert iou(torch.from_numpy(mask > 0), where) > 0.7
 
 
 def test_command_looks_where_it_is_told(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
