@@ -8,7 +8,11 @@ from typing import Literal
 import torch
 from jaxtyping import Float, Int
 from nerfstudio.cameras.rays import RayBundle
-from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManager, VanillaDataManagerConfig
+from nerfstudio.data.datamanagers.base_datamanager import (
+    VanillaDataManager,
+    VanillaDataManagerConfig,
+    variable_res_collate,
+)
 from nerfstudio.data.dataparsers.base_dataparser import DataParserConfig
 from torch import Tensor
 
@@ -81,6 +85,14 @@ class OVS3DDataManager(VanillaDataManager[OVS3DDataset]):
         if self.test_mode == "val":
             self.bank = open_teachers(self.config, self.teacher_images("train"), self.device)
 
+    def setup_eval(self) -> None:
+        """Host's, also where held-out photographs differ in size; it looks at those of training alone."""
+        cameras = self.eval_dataset.cameras
+        sizes = torch.unique(torch.cat([cameras.width, cameras.height], dim=1), dim=0)
+        if len(sizes) > 1 or self.config.collate_fn is variable_res_collate:
+            self.config.collate_fn = collate_photographs
+        super().setup_eval()
+
     def teacher_images(self, split: Literal["train", "test"]) -> list[Path]:
         """The full-size photographs of a split, in the order of its views."""
         dataset = self.train_dataset if split == "train" else self.eval_dataset
@@ -138,3 +150,8 @@ class OVS3DDataManager(VanillaDataManager[OVS3DDataset]):
         _, rows, columns = self.samples.lattice
         tokens = min(self.config.patch_side, rows) * min(self.config.patch_side, columns)
         return self.config.semantic_rays + self.config.patches * tokens
+
+
+def collate_photographs(items: list[dict]) -> dict:
+    """Host's collation of photographs of several sizes, without labels, from which it could draw no pixels."""
+    return variable_res_collate([{name: value for name, value in item.items() if name != "labels"} for item in items])

@@ -27,7 +27,7 @@ def split_views(
         named: file names of photographs, with or without their suffix.
 
     Raises:
-        UserError: if a view is listed in both splits, none has a name, or nothing is left to train on.
+        UserError: if a view is listed in both splits, none has a name, or a split has no view.
     """
     if named:
         posed = _hold_out(posed, named)
@@ -41,6 +41,11 @@ def split_views(
         held_out = [i for i in everything if masked[i]]
     else:
         held_out = list(everything[::HOLD_OUT_EVERY])
+    if not held_out:
+        raise UserError(
+            f"{posed.source} holds out no view to evaluate on; name some in test_filenames, or remove its lists, then "
+            f"every {HOLD_OUT_EVERY}th is held out."
+        )
     if protocol == "paper":
         return list(everything), held_out
     out = set(held_out)

@@ -89,7 +89,7 @@ def views_from_meta(meta: Mapping[str, Any], folder: Path, source: Path) -> Pose
         views=views,
         camera_type=CAMERA_MODEL_TO_TYPE[model],
         train=train,
-        held_out=val if test is None else test,
+        held_out=test or val or test,
         orientation=orientation,
         applied_transform=None if applied is None else _matrix(applied, f"{source}, applied_transform,")[:3],
         applied_scale=_number(meta, "applied_scale", str(source)) if "applied_scale" in meta else 1.0,
@@ -163,9 +163,10 @@ def _intrinsics(values: Mapping[str, Any], image: Path, place: str) -> Intrinsic
     if "w" in values and "h" in values:
         said = (round(_number(values, "w", place)), round(_number(values, "h", place)))
         if said != (width, height):
+            turned = " as its EXIF orientation turns it" if said == (height, width) else ""
             raise UserError(
-                f"{image} has {width}x{height} pixels but the intrinsics in {place} are for {said[0]}x{said[1]}; "
-                "resize the image or correct w, h, fl_x, fl_y, cx and cy."
+                f"{image} has {width}x{height} pixels{turned} but the intrinsics in {place} are for "
+                f"{said[0]}x{said[1]}; resize the image or correct w, h, fl_x, fl_y, cx and cy."
             )
     focal = {}
     for axis, size in (("x", width), ("y", height)):

@@ -1,10 +1,12 @@
 """Batches of both stages."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from ovs3d.data.datamanager import OVS3DDataManager, OVS3DDataManagerConfig
 from ovs3d.data.dataparser import OVS3DDataParserConfig
@@ -35,6 +37,25 @@ def make_manager(folders: tuple[Path, Path], **settings) -> OVS3DDataManager:
         **{"semantic_rays": 32, "patches": 3, "patch_side": 2, "table_rays": 500, **settings},
     )
     return OVS3DDataManager(config, device="cpu", test_mode="val")
+
+
+def test_held_out_photographs_may_differ_in_size(tmp_path: Path) -> None:
+    scene = write_scene(tmp_path / "scene", VIEWS)
+    features = write_features(tmp_path / "features", scene)
+    meta = json.loads((scene / "transforms.json").read_text())
+    frame = meta["frames"][0]
+    halved = {key: meta[key] / 2 for key in ("fl_x", "fl_y", "cx", "cy")}
+    frame |= {"w": WIDTH // 2, "h": HEIGHT // 2, **halved}
+    for folder in ("images", "labels"):
+        path = scene / folder / Path(frame["file_path"]).name
+        with Image.open(path) as picture:
+            picture.resize((WIDTH // 2, HEIGHT // 2), Image.Resampling.NEAREST).save(path)
+    (scene / "transforms.json").write_text(json.dumps(meta))
+    manager = make_manager((scene, features))
+    small, large = (manager.eval_dataset[index] for index in range(2))
+    assert small["image"].shape[:2] == small["labels"].shape == (HEIGHT // 2, WIDTH // 2)
+    assert large["image"].shape[:2] == large["labels"].shape == (HEIGHT, WIDTH)
+    assert manager.next_eval(0)[1]["image"].shape == (16, 3)
 
 
 def sample_rays(views: torch.Tensor, uv: torch.Tensor) -> KeptSamples:

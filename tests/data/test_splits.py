@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ovs3d.data.splits import split_views
+from ovs3d.data.splits import Protocol, split_views
 from ovs3d.data.transforms import read_transforms
 from ovs3d.data.views import PosedViews
 from ovs3d.errors import UserError
@@ -50,6 +50,13 @@ def test_named_photographs_win_over_lists(posed: PosedViews) -> None:
     assert split_views(both, [False] * COUNT, "paper", named) == (list(range(COUNT)), [1, 4])
     with pytest.raises(UserError, match=r"no photograph 'view_99\.png' to hold out"):
         split_views(posed, [False] * COUNT, "held-out", ["view_101", "view_99.png"])
+
+
+@pytest.mark.parametrize("protocol", ["held-out", "paper"])
+def test_split_without_a_held_out_view_is_refused(posed: PosedViews, protocol: Protocol) -> None:
+    for lists in ({"held_out": frozenset()}, {"train": listed(posed, *range(COUNT))}):
+        with pytest.raises(UserError, match="test_filenames"):
+            split_views(replace(posed, **lists), [False] * COUNT, protocol)
 
 
 def test_held_out_means_held_out(posed: PosedViews) -> None:
