@@ -285,7 +285,7 @@ class OVS3DModel(Model):
     def get_image_metrics_and_images(
         self, outputs: dict[str, Tensor], batch: dict[str, Any]
     ) -> tuple[dict[str, float], dict[str, Tensor]]:
-        """PSNR and SSIM of a held-out view; with labels its own mIoU too, and they count into the confusion matrix."""
+        """PSNR and SSIM of a held-out view; its labels, where there are any, count into both scores."""
         photo = batch["image"][..., :3].to(outputs["rgb"].device)
         rendered = outputs["rgb"].clamp(0.0, 1.0)
         metrics = {"psnr": psnr(rendered, photo), "ssim": ssim(rendered, photo)}
@@ -296,15 +296,13 @@ class OVS3DModel(Model):
         if "segmentation" in outputs:
             images["segmentation"] = outputs["segmentation"]
             if "labels" in batch:
-                predicted, labels = outputs["class_id"][..., 0].long().cpu(), batch["labels"].cpu()
-                self.count(predicted, labels)
-                view = ConfusionMatrix(self.config.classes)
-                view.update(predicted, labels)
-                metrics["miou_view"] = view.summary()["miou"]
+                self.count(outputs["class_id"][..., 0].long().cpu(), batch["labels"].cpu())
         return metrics, images
 
     def count(self, predicted: Int[Tensor, "h w"], labels: Int[Tensor, "h w"]) -> None:
-        """Adds a view to both scores."""
+        """Adds a view to both scores, unless none of its pixels has a label."""
+        if not (labels >= 0).any():
+            return
         self.confusion.update(predicted, labels)
         self.paper_score.update(predicted, labels)
 
