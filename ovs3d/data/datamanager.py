@@ -1,7 +1,7 @@
 """Feeds both training stages: pixel rays and colours first, rows of the sample table and teacher features after."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +19,7 @@ from torch import Tensor
 from ovs3d.data.dataparser import OVS3DDataParserConfig
 from ovs3d.data.dataset import OVS3DDataset
 from ovs3d.data.distances import ViewDistances
+from ovs3d.data.photo_masks import PhotoMasks
 from ovs3d.field.samples import SampleTable
 from ovs3d.teachers.bank import TeacherBank, open_teachers
 from ovs3d.teachers.batches import semantic_batch
@@ -83,7 +84,9 @@ class OVS3DDataManager(VanillaDataManager[OVS3DDataset]):
         super().setup_train()
         self.train_dataset = photographs
         if self.test_mode == "val":
-            self.bank = open_teachers(self.config, self.teacher_images("train"), self.device)
+            bank = open_teachers(self.config, self.teacher_images("train"), self.device)
+            masks = self.train_dataparser_outputs.mask_filenames
+            self.bank = bank if masks is None else replace(bank, masks=PhotoMasks(masks))
 
     def setup_eval(self) -> None:
         """Host's, also where held-out photographs differ in size; it looks at those of training alone."""

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from ovs3d.data.photo_masks import PhotoMasks
 from ovs3d.data.splits import spread_evenly
 from ovs3d.errors import UserError
+from ovs3d.field.samples import lattice_rays
 from ovs3d.relevancy import Normalisation, RelevancyRange, balanced_range, relevancy
 from ovs3d.teachers.base import build_teacher
 from ovs3d.teachers.cache import default_cache_root, extract_features
@@ -48,6 +50,8 @@ class TeacherBank:
     """Views whose text features supervise; all others count as without features."""
     used_levels: tuple[int, ...]
     """Scales that supervise; all others count as without features."""
+    masks: PhotoMasks | None = None
+    """Of the views, where the data has them: what is masked counts as without features."""
 
     @property
     def lattice(self) -> tuple[int, int]:
@@ -66,7 +70,21 @@ class TeacherBank:
         if self.patch_store is not None:
             patch_features, patch_valid = self.patch_store.lookup(views, uv)
             batch["patch_features"], batch["patch_valid"] = patch_features[:, 0], patch_valid[:, 0]
+        if self.masks is not None:
+            visible = self.masks.visible(views, uv)
+            batch["features_valid"] = valid & visible[:, None]
+            if self.patch_store is not None:
+                batch["patch_valid"] = batch["patch_valid"] & visible
         return batch
+
+    def cells(self, view: int) -> tuple[Float[Tensor, "cells scales dim"], Bool[Tensor, "cells scales"]]:
+        """All text features of one view and which of them count."""
+        features, valid = self.text_store.cells(view)
+        if self.masks is not None:
+            _, rows, columns, _ = self.text_store.view(view).shape
+            _, uv = lattice_rays(1, rows, columns)
+            valid = valid & self.masks.visible(torch.full((len(uv),), view), uv)[:, None]
+        return features, valid
 
     def relevancy_range(
         self, text: Float[Tensor, "classes dim"], normalisation: Normalisation
@@ -83,7 +101,7 @@ class TeacherBank:
         share, generator = max(1, BALANCED_CELLS // len(self.used_views)), torch.Generator().manual_seed(0)
         ranges = torch.zeros(2, len(self.text_store), scales, classes)
         for view in self.used_views:
-            cells, valid = self.text_store.cells(view)
+            cells, valid = self.cells(view)
             cosines = relevancy(cells, text)
             own = RelevancyRange(scales, classes)
             for each in (whole, own):

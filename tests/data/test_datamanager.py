@@ -1,6 +1,7 @@
 """Batches of both stages."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,6 @@ from PIL import Image
 from ovs3d.data.datamanager import OVS3DDataManager, OVS3DDataManagerConfig
 from ovs3d.data.dataparser import OVS3DDataParserConfig
 from ovs3d.field.samples import KeptSamples, SampleTable, build_table
-from ovs3d.teachers.bank import TeacherBank
 from ovs3d.teachers.base import FeatureMeta
 from ovs3d.teachers.store import FeatureStore
 from tests.end_to_end.box_scene import CLASSES, HEIGHT, WIDTH, write_features, write_scene
@@ -76,7 +76,7 @@ def add_patches(manager: OVS3DDataManager, folder: Path) -> None:
         np.save(paths[-1], np.random.default_rng(view).normal(size=(1, 3, 5, 4)).astype(np.float16))
     store = FeatureStore(FeatureMeta("dino", "dino-space", 4, ("tokens",), False), paths)
     assert manager.bank is not None
-    manager.bank = TeacherBank(manager.bank.text_store, store, manager.bank.used_views, manager.bank.used_levels)
+    manager.bank = replace(manager.bank, patch_store=store)
 
 
 def test_first_stage_yields_pixels_without_labels(folders) -> None:
@@ -168,6 +168,31 @@ def test_second_stage_yields_rows_with_their_own_features(folders, tmp_path: Pat
     steps = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
     torch.testing.assert_close(patch - patch[:, :1], steps.expand(3, 4, 2), atol=0.01, rtol=0.0)
     assert (batch["views"][32:].reshape(3, 4).diff(dim=1) == 0).all()
+
+
+def test_what_is_masked_teaches_nothing(tmp_path: Path) -> None:
+    scene = write_scene(tmp_path / "scene", VIEWS)
+    meta = json.loads((scene / "transforms.json").read_text())
+    for number, frame in enumerate(meta["frames"]):
+        mask = np.full((HEIGHT, WIDTH), 255, np.uint8)
+        mask[:, : WIDTH * (number + 1) // 20] = 0  # Ever more of the left side.
+        Image.fromarray(mask).save(scene / f"mask_{number}.png")
+        frame["mask_path"] = f"mask_{number}.png"
+    (scene / "transforms.json").write_text(json.dumps(meta))
+    manager = make_manager((scene, write_features(tmp_path / "features", scene)), semantic_rays=400)
+    add_patches(manager, tmp_path)
+    manager.start_semantics(build)
+    rays, batch = manager.next_train(1)
+    points = rays.metadata["points"].unflatten(1, (-1, 3))
+    number = batch["views"] + 1 + (batch["views"] >= 7)  # Numbers 0 and 8 are held out.
+    masked = points[:, 0, 1] < (WIDTH * (number + 1) // 20) / WIDTH - 1e-3
+    assert 40 < masked.sum() < 200
+    assert not batch["features_valid"][masked].any() and not batch["patch_valid"][masked].any()
+    free = points[:, 0, 1] > (WIDTH * (number + 1) // 20) / WIDTH + 1e-3
+    assert batch["features_valid"][free].all() and batch["patch_valid"][free].all()
+    assert manager.bank is not None
+    _, valid = manager.bank.cells(6)
+    assert 0.5 < valid.float().mean() < 0.7, "eight twentieths of the last view are masked"
 
 
 def test_run_without_patch_encoder_has_no_patches(folders) -> None:
