@@ -64,7 +64,7 @@ class OVS3DTrainerConfig(TrainerConfig):
             UserError: something that the user can mend.
         """
         from ovs3d.checkpoints import check_resume
-        from ovs3d.preflight import describe_teachers, read_classes, read_geometry
+        from ovs3d.preflight import describe_teachers, read_classes
         from ovs3d.teachers.text import resolve_templates
 
         manager, model = self.pipeline.datamanager, self.pipeline.model
@@ -83,14 +83,7 @@ class OVS3DTrainerConfig(TrainerConfig):
         self.pipeline.seed = self.machine.seed
         model.feature_dim, model.scales, model.patch_dim = describe_teachers(manager, self.pipeline.prompts)
         if self.load_geometry is not None:
-            self.load_geometry, geometry = read_geometry(self.load_geometry)
-            sizes = ("near", "far", "backbone", "proposal_resolution", "proposal_samples", "field_samples",
-                     "coloured_samples", "plane_resolutions", "plane_channels", "texture_resolutions",
-                     "texture_log2_size", "hidden_dim")  # fmt: skip
-            for name in sizes:
-                setattr(model, name, getattr(geometry.pipeline.model, name))
-            self.max_num_iterations -= self.geometry_steps
-            self.geometry_steps = 0
+            self.load_geometry = self.take_geometry(self.load_geometry)
         check_backbone(model.backbone, self.machine.device_type)
         if not 0 <= self.geometry_steps <= self.max_num_iterations:
             raise UserError(
@@ -100,6 +93,30 @@ class OVS3DTrainerConfig(TrainerConfig):
         check_resume(self)
         model.geometry_steps = self.geometry_steps
         self.set_schedules()
+
+    def take_geometry(self, run: Path) -> Path:
+        """Takes the sizes of another run's geometry over, and its steps off; returns that run's `config.yml`."""
+        from ovs3d.data.dataparser import OVS3DDataParserConfig
+        from ovs3d.data.validation import check_geometry_fits
+        from ovs3d.preflight import read_geometry
+
+        if self.geometry_steps >= self.max_num_iterations:
+            raise UserError(
+                f"--max-num-iterations {self.max_num_iterations} leaves no step for the semantics after "
+                f"--geometry-steps {self.geometry_steps}; raise the first."
+            )
+        path, geometry = read_geometry(run)
+        parser, trained = self.pipeline.datamanager.dataparser, geometry.pipeline.datamanager.dataparser
+        if isinstance(trained, OVS3DDataParserConfig) and isinstance(parser, OVS3DDataParserConfig):
+            check_geometry_fits(path.parent, trained, parser)
+        sizes = ("near", "far", "backbone", "proposal_resolution", "proposal_samples", "field_samples",
+                 "coloured_samples", "plane_resolutions", "plane_channels", "texture_resolutions",
+                 "texture_log2_size", "hidden_dim")  # fmt: skip
+        for name in sizes:
+            setattr(self.pipeline.model, name, getattr(geometry.pipeline.model, name))
+        self.max_num_iterations -= self.geometry_steps
+        self.geometry_steps = 0
+        return path
 
     def set_schedules(self) -> None:
         """Gives every schedule the borders of its stage."""

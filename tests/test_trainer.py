@@ -94,6 +94,45 @@ def test_user_errors_end_the_program_before_the_run_has_a_name(
     assert config.timestamp == "{timestamp}"
 
 
+@pytest.fixture
+def geometry(config: OVS3DTrainerConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OVS3DTrainerConfig:
+    """The configuration of a finished run in `tmp_path`, whose geometry `config` is to use."""
+    geometry = deepcopy(config)
+    geometry.prepare()
+    parser = geometry.pipeline.datamanager.dataparser
+    parser.setup().get_dataparser_outputs("train").save_dataparser_transform(tmp_path / "dataparser_transforms.json")
+    monkeypatch.setattr(preflight, "read_geometry", lambda run: (run / "config.yml", geometry))
+    config.load_geometry = tmp_path
+    return geometry
+
+
+def test_geometry_of_the_same_world_fits(config: OVS3DTrainerConfig, geometry: OVS3DTrainerConfig) -> None:
+    config.prepare()
+    assert (config.geometry_steps, config.max_num_iterations) == (0, 40)
+
+
+def test_geometry_of_another_world_is_refused(config: OVS3DTrainerConfig, geometry: OVS3DTrainerConfig) -> None:
+    config.pipeline.datamanager.dataparser.auto_scale_poses = False  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.raises(UserError, match="another world"):
+        config.prepare()
+
+
+def test_geometry_that_has_seen_the_held_out_views_is_refused(
+    config: OVS3DTrainerConfig, geometry: OVS3DTrainerConfig
+) -> None:
+    geometry.pipeline.datamanager.dataparser.protocol = "paper"  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.raises(UserError, match=r"view_00\.png, which is held out"):
+        config.prepare()
+    config.pipeline.datamanager.dataparser.protocol = "paper"  # pyright: ignore[reportAttributeAccessIssue]
+    config.prepare()
+
+
+def test_geometry_is_refused_where_no_step_is_left(config: OVS3DTrainerConfig, geometry: OVS3DTrainerConfig) -> None:
+    config.geometry_steps = 100
+    with pytest.raises(UserError, match="--max-num-iterations 100 leaves no step"):
+        config.prepare()
+
+
 def test_backbone_is_that_of_the_loaded_geometry(
     config: OVS3DTrainerConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -74,7 +74,7 @@ class _PreparedScene:
     held_out: list[int]
 
 
-def _normalise_poses(posed: PosedViews, config: OVS3DDataParserConfig) -> tuple[torch.Tensor, torch.Tensor, float]:
+def normalise_poses(posed: PosedViews, config: OVS3DDataParserConfig) -> tuple[torch.Tensor, torch.Tensor, float]:
     """Orients, centres and scales the poses of all views, so that every split gets the same world.
 
     Returns:
@@ -135,7 +135,7 @@ class OVS3DDataParser(DataParser):
         labels = find_labels(folder, [view.image for view in posed.views])
         masked = [labels.masks and path is not None for path in labels.paths]
         train, held_out = split_views(posed, masked, config.protocol, config.held_out)
-        poses, transform, scale = _normalise_poses(posed, config)
+        poses, transform, scale = normalise_poses(posed, config)
         classes = resolve_classes(config.classes, folder)
         views = training_views(posed.views, config.max_side)
         return _PreparedScene(posed, views, poses, transform, scale, classes, labels, train, held_out)

@@ -1,9 +1,13 @@
 """Checks a scene before anything is written or trained."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from ovs3d.data.classes import resolve_classes
-from ovs3d.data.dataparser import OVS3DDataParserConfig, require_max_side
+from ovs3d.data.dataparser import OVS3DDataParserConfig, normalise_poses, require_max_side
 from ovs3d.data.images import check_decodes, in_threads
 from ovs3d.data.labels import find_labels, load_label_map
 from ovs3d.data.layouts import read_scene, scene_folder
@@ -50,8 +54,46 @@ def training_images(config: OVS3DDataParserConfig, posed: PosedViews | None = No
         config: of the dataparser.
         posed: the scene, where it has been read already.
     """
-    posed = posed or read_scene(config.data)
+    return split_images(config, posed or read_scene(config.data))[0]
+
+
+def split_images(config: OVS3DDataParserConfig, posed: PosedViews) -> tuple[list[Path], list[Path]]:
+    """The untouched photographs of the training views and of the held-out ones, in the dataparser's order."""
     labels = find_labels(scene_folder(config.data), [view.image for view in posed.views])
     masked = [labels.masks and path is not None for path in labels.paths]
-    train, _ = split_views(posed, masked, config.protocol, config.held_out)
-    return [posed.views[index].image for index in train]
+    train, held_out = split_views(posed, masked, config.protocol, config.held_out)
+    return [posed.views[index].image for index in train], [posed.views[index].image for index in held_out]
+
+
+def check_geometry_fits(run: Path, trained: OVS3DDataParserConfig, now: OVS3DDataParserConfig) -> None:
+    """Refuses the geometry of a run in another world, or that has seen what is held out now.
+
+    Args:
+        run: its folder, where nerfstudio keeps the transform of its world.
+        trained: how it read its scene, wherever that lay.
+        now: how the scene is read.
+
+    Raises:
+        UserError: the poses or their normalisation differ, or a held-out view was trained on.
+    """
+    posed = read_scene(now.data)
+    _, transform, scale = normalise_poses(posed, now)
+    world = run / "dataparser_transforms.json"
+    if world.is_file():
+        kept = json.loads(world.read_text(encoding="utf-8"))
+        if not np.allclose(
+            [*np.ravel(kept["transform"]), kept["scale"]], [*transform.flatten().tolist(), scale], atol=1e-4
+        ):
+            raise UserError(
+                f"The geometry of {run} lies in another world than {now.data}: other poses, orientation, centre or "
+                "scale; train it anew."
+            )
+    if now.protocol == "paper":
+        return
+    seen, _ = split_images(replace(trained, data=now.data), posed)
+    spoilt = sorted(set(seen) & set(split_images(now, posed)[1]))
+    if spoilt:
+        raise UserError(
+            f"The geometry of {run} was trained on {spoilt[0].name}, which is held out now; hold out what it held out, "
+            "or train it anew."
+        )
