@@ -4,6 +4,7 @@ from pathlib import Path
 
 from ovs3d.data.colmap import find_colmap, read_colmap
 from ovs3d.data.llff import POSES_FILE, find_images, read_llff
+from ovs3d.data.rgbd import find_rgbd
 from ovs3d.data.transforms import read_transforms
 from ovs3d.data.views import PosedViews
 from ovs3d.errors import UserError
@@ -16,7 +17,7 @@ def scene_folder(data: Path) -> Path:
 
 
 def read_scene(data: Path) -> PosedViews:
-    """Reads the cameras of a scene: `transforms.json`, else the 3D-OVS layout, else COLMAP.
+    """Reads the cameras of a scene: `transforms.json`, else the 3D-OVS layout, COLMAP, ScanNet or Replica.
 
     Args:
         data: the scene's folder, or a `.json` file of nerfstudio's form.
@@ -38,6 +39,9 @@ def read_scene(data: Path) -> PosedViews:
     if model is not None:
         find_images(folder)
         return read_colmap(folder, model)
+    read_recording = find_rgbd(folder)
+    if read_recording is not None:
+        return read_recording(folder)
     raise UserError(
         f"{folder} holds no transforms.json, no {POSES_FILE} and no COLMAP model in sparse/0; "
         "make one of them, for example with ns-process-data."

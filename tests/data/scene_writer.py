@@ -103,6 +103,39 @@ def write_colmap(folder: Path, count: int = 10) -> Path:
     return folder
 
 
+def opencv_pose(camera: Camera) -> np.ndarray:
+    """Camera-to-world [4, 4] with the axes right, down, forwards."""
+    pose = np.eye(4)
+    pose[:3] = np.stack([camera.right, camera.down, camera.forward, camera.position], axis=1)
+    return pose
+
+
+def write_scannet(folder: Path, count: int = 12) -> Path:
+    """Writes ScanNet's exported frames with depth maps of half the size; frame 5 has lost its pose."""
+    for name in ("color", "depth", "pose", "intrinsic"):
+        (folder / name).mkdir(parents=True)
+    matrix = np.diag([FOCAL, FOCAL, 1.0, 1.0])
+    matrix[:2, 2] = WIDTH / 2, HEIGHT / 2
+    np.savetxt(folder / "intrinsic" / "intrinsic_color.txt", matrix)
+    for index, camera in enumerate(make_cameras(count)):
+        Image.new("RGB", (WIDTH, HEIGHT), (index, 0, 0)).save(folder / "color" / f"{index}.jpg")
+        Image.fromarray(np.full((HEIGHT // 2, WIDTH // 2), 1500, np.uint16)).save(folder / "depth" / f"{index}.png")
+        np.savetxt(folder / "pose" / f"{index}.txt", np.full((4, 4), -np.inf) if index == 5 else opencv_pose(camera))
+    return folder
+
+
+def write_replica(folder: Path, count: int = 12) -> Path:
+    """Writes Replica as Semantic-NeRF renders it, with pictures of every second pose."""
+    for name in ("rgb", "depth"):
+        (folder / name).mkdir(parents=True)
+    cameras = make_cameras(count)
+    np.savetxt(folder / "traj_w_c.txt", np.stack([opencv_pose(camera).ravel() for camera in cameras]))
+    for index in range(0, count, 2):
+        Image.new("RGB", (WIDTH, HEIGHT), (index, 0, 0)).save(folder / "rgb" / f"rgb_{index}.png")
+        Image.fromarray(np.full((HEIGHT, WIDTH), 1500, np.uint16)).save(folder / "depth" / f"depth_{index}.png")
+    return folder
+
+
 def write_masks(folder: Path, masks: dict[int, dict[str, np.ndarray]], names: list[str]) -> None:
     """Writes the 3D-OVS labels: `segmentations/<view>/<class>.png` from boolean arrays."""
     for view, by_class in masks.items():
