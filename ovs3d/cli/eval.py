@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from ovs3d.cli.command import Command, Report
+from ovs3d.cli.command import Command, Report, chosen_device
 
 
 @dataclass
@@ -21,8 +21,8 @@ class Eval(Command):
     """Also write the predicted label maps here, one 8-bit PNG a view, classes in the order asked."""
     baseline_2d: bool = False
     """Also measure the 2D teacher alone on the held-out photographs."""
-    device: str = "cpu"
-    """cpu or cuda."""
+    device: str | None = None
+    """cpu or cuda; by default cuda where there is one."""
     data: Path | None = None
     """Where the photographs lie now, if they have moved."""
 
@@ -37,10 +37,11 @@ class Eval(Command):
 
         config_path = find_run(self.run_path)
         out = self.out or config_path.parent / "eval"
-        scene = Scene.load(config_path, self.device, self.data)
+        device = chosen_device(self.device)
+        scene = Scene.load(config_path, device, self.data)
         results = protocols.evaluate(scene, figures=out / "figures", masks=self.masks)
         if self.baseline_2d and results["segmentation"] is not None:
-            results["baseline_2d"] = protocols.baseline_2d(scene, self.device)
+            results["baseline_2d"] = protocols.baseline_2d(scene, device)
         write_json(out / "eval.json", results)
         CONSOLE.print(table(results))
         CONSOLE.print(f"Numbers: {out / 'eval.json'}")
