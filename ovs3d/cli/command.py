@@ -1,4 +1,4 @@
-"""What every subcommand of `ovs3d` has in common: the flag `--json`, and a report of what it did."""
+"""What subcommands of `ovs3d` have in common: the flags `--json` and `--device`, and a report of what they did."""
 
 import io
 import os
@@ -36,6 +36,13 @@ class Command:
     def run(self) -> Report:
         """Does the work and tells of it as it goes on; heavy modules are imported here."""
         raise NotImplementedError
+
+
+def chosen_device(named: str | None) -> str:
+    """What a flag `--device` means: the GPU where there is one, unless it names another device."""
+    from ovs3d.config import best_device
+
+    return best_device() if named is None else named
 
 
 def wants_json(arguments: list[str]) -> bool:

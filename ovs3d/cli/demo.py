@@ -1,6 +1,7 @@
 """`ovs3d demo`: the main job end to end on the bundled scene."""
 
 import resource
+import shutil
 import time
 from copy import deepcopy
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ class Demo(Command):
         from nerfstudio.utils.rich_utils import CONSOLE
 
         from ovs3d.cli.eval import table
-        from ovs3d.config import ovs3d_tiny_method
+        from ovs3d.config import best_device, ovs3d_tiny_method
         from ovs3d.evaluation import protocols
         from ovs3d.evaluation.report import write_json
         from ovs3d.export.frames import painter, write_video
@@ -45,11 +46,15 @@ class Demo(Command):
         config.experiment_name, config.timestamp = "demo", f"seed-{self.seed}"
         config.encoder, config.dino = "tiny-clip", "tiny-dino"
         config.vis, config.machine.seed = "tensorboard", self.seed
+        config.steps_per_save = config.max_num_iterations  # A checkpoint tells that training was not interrupted.
+        config.prepare()  # Bad input is refused before anything is removed.
+        shutil.rmtree(config.get_checkpoint_dir(), ignore_errors=True)
         train(config)
-        scene = Scene.load(config.get_base_dir())
+        device = best_device()
+        scene = Scene.load(config.get_base_dir(), device)
         results = protocols.evaluate(scene, figures=out / "figures")
         if results["segmentation"] is not None:
-            results["baseline_2d"] = protocols.baseline_2d(scene)
+            results["baseline_2d"] = protocols.baseline_2d(scene, device)
         video = out / "segmentation.mp4"
         write_video(painter(scene), camera_path(scene, "orbit", self.frames), VideoWriter(video, fps=12))
         summary = summarise(results)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from ovs3d.cli.command import Command, Report
+from ovs3d.cli.command import Command, Report, chosen_device
 
 
 @dataclass
@@ -21,8 +21,8 @@ class Eval(Command):
     """Also write the predicted label maps here, one 8-bit PNG a view, classes in the order asked."""
     baseline_2d: bool = False
     """Also measure the 2D teacher alone on the held-out photographs."""
-    device: str = "cpu"
-    """cpu or cuda."""
+    device: str | None = None
+    """cpu or cuda; by default cuda where there is one."""
     data: Path | None = None
     """Where the photographs lie now, if they have moved."""
 
@@ -30,6 +30,7 @@ class Eval(Command):
         """Evaluates, prints a table and writes JSON."""
         from nerfstudio.utils.rich_utils import CONSOLE
 
+        from ovs3d.errors import UserError
         from ovs3d.evaluation import protocols
         from ovs3d.evaluation.report import write_json
         from ovs3d.run_folder import find_run
@@ -37,14 +38,24 @@ class Eval(Command):
 
         config_path = find_run(self.run_path)
         out = self.out or config_path.parent / "eval"
-        scene = Scene.load(config_path, self.device, self.data)
+        device = chosen_device(self.device)
+        scene = Scene.load(config_path, device, self.data)
+        if self.masks is not None and not scene.model.has_semantics:
+            raise UserError(
+                f"{config_path.parent} stopped in its geometry stage and has no masks: leave --masks out, or resume it "
+                "with ns-train --load-dir."
+            )
         results = protocols.evaluate(scene, figures=out / "figures", masks=self.masks)
-        if self.baseline_2d and results["segmentation"] is not None:
-            results["baseline_2d"] = protocols.baseline_2d(scene, self.device)
         write_json(out / "eval.json", results)
+        if self.baseline_2d and results["segmentation"] is None:
+            CONSOLE.print("The 2D teacher is not measured: there are no labels, or no semantics yet.")
+        elif self.baseline_2d:  # It may fail, for want of weights, say; what was measured until here is written.
+            results["baseline_2d"] = protocols.baseline_2d(scene, device)
+            write_json(out / "eval.json", results)
         CONSOLE.print(table(results))
         CONSOLE.print(f"Numbers: {out / 'eval.json'}")
-        written = {"numbers": out / "eval.json", "figures": out / "figures", "masks": self.masks}
+        figures = out / "figures" if results["segmentation"] is not None else None
+        written = {"numbers": out / "eval.json", "figures": figures, "masks": self.masks}
         return Report({**results, "written": written})
 
 

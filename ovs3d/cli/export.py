@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from ovs3d.cli.command import Command, Report
+from ovs3d.cli.command import Command, Report, chosen_device
 
 
 @dataclass
@@ -27,8 +27,8 @@ class Export(Command):
     """Training views that points, meshes and boxes are made from, at most."""
     side: int = 320
     """Longest side of these views in pixels; a larger one gives more detail."""
-    device: str = "cpu"
-    """cpu or cuda."""
+    device: str | None = None
+    """cpu or cuda; by default cuda where there is one."""
     data: Path | None = None
     """Where the photographs lie now, if they have moved."""
 
@@ -48,7 +48,7 @@ class Export(Command):
         config_path = find_run(self.run_path)
         if "mesh" in self.what:
             import_open3d()  # Its absence is told before minutes of rendering.
-        scene = Scene.load(config_path, self.device, self.data)
+        scene = Scene.load(config_path, chosen_device(self.device), self.data)
         out = self.out or config_path.parent / "export"
         written = [out / "classes.json"]
         if "masks" in self.what:

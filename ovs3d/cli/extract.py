@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from ovs3d.cli.command import Command, Report
+from ovs3d.cli.command import Command, Report, chosen_device
 
 
 @dataclass
@@ -23,8 +23,8 @@ class Extract(Command):
     """Any of clip-crops, clip-dense, dino."""
     cache: Path | None = None
     """Where to keep the features; by default OVS3D_CACHE or ~/.cache/ovs3d."""
-    device: str = "cpu"
-    """cpu or cuda."""
+    device: str | None = None
+    """cpu or cuda; by default cuda where there is one."""
 
     def run(self) -> Report:
         """Extracts what the cache lacks of the training views."""
@@ -37,9 +37,9 @@ class Extract(Command):
 
         images = training_images(OVS3DDataParserConfig(data=self.data))
         extracted = {}
-        root = self.cache or default_cache_root()
+        root, device = self.cache or default_cache_root(), chosen_device(self.device)
         for name in self.teachers:
-            teacher = build_teacher(name, self.encoder, self.dino, self.device)
+            teacher = build_teacher(name, self.encoder, self.dino, device)
             store = extract_features(teacher, images, root, progress=True)
             extracted[name] = {"views": len(store), "bytes_per_view": store.view(0).nbytes}
             CONSOLE.print(f"{name}: {len(store)} views, {store.view(0).nbytes / 1e6:.2f} MB each")

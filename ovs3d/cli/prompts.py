@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ovs3d.cli.command import Command, Report
+from ovs3d.cli.command import Command, Report, chosen_device
 
 
 @dataclass
@@ -26,8 +26,8 @@ class Prompts(Command):
     """So many training views, spread evenly."""
     out: Path = Path("outputs/prompts.png")
     """The figure."""
-    device: str = "cpu"
-    """cpu or cuda."""
+    device: str | None = None
+    """cpu or cuda; by default cuda where there is one."""
 
     def run(self) -> Report:
         """Writes the figure and prints what the teacher mixes up."""
@@ -55,7 +55,7 @@ class Prompts(Command):
         names = [name for name, _ in classes]
         images = training_images(parser)
         chosen = [images[index] for index in spread_evenly(self.views, len(images))]
-        store = open_teachers(manager, chosen, self.device).text_store
+        store = open_teachers(manager, chosen, chosen_device(self.device)).text_store
         text = embed_classes(manager, tuple(texts for _, texts in classes), store.meta.space)
         views = [
             ViewMaps(path.stem, read_rgb(path), relevancy_maps(store, index, text)) for index, path in enumerate(chosen)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from ovs3d.cli.command import Command, Report
+from ovs3d.cli.command import Command, Report, chosen_device
 
 
 @dataclass
@@ -30,8 +30,8 @@ class QueryCommand(Command):
     """Photographs to look at, named without their suffixes; by default all held-out ones."""
     out: Path | None = None
     """Folder of the answer; by default RUN/query."""
-    device: str = "cpu"
-    """cpu or cuda."""
+    device: str | None = None
+    """cpu or cuda; by default cuda where there is one."""
     data: Path | None = None
     """Where the photographs lie now, if they have moved."""
 
@@ -46,7 +46,7 @@ class QueryCommand(Command):
 
         asked = Query(self.text, self.image, self.click, self.point, negatives=self.negatives or None)
         config_path = find_run(self.run_path)
-        scene = Scene.load(config_path, self.device, self.data)
+        scene = Scene.load(config_path, chosen_device(self.device), self.data)
         out = self.out or config_path.parent / "query"
         best = write_answers(scene, asked, self.views, out)
         CONSOLE.print("Nothing found." if best is None else f"Best seen in {best}.")

@@ -34,12 +34,18 @@ class Reclass(Command):
 
         path, config = read_geometry(self.run_path)
         config.classes = self.classes
-        config.load_geometry, config.load_dir = path, None
+        config.load_geometry = path
+        config.load_dir = config.load_step = config.load_checkpoint = None  # The old run may have been resumed.
         config.data = self.data
         config.machine.device_type = best_device()  # The run may come from another machine.
         config.timestamp = self.timestamp or "{timestamp}"
+        config.viewer.quit_on_train_completion = True  # Else a run with a viewer waits for ctrl+c at its end.
         if self.output_dir is not None:
             config.output_dir = self.output_dir
+        else:  # The host's folder is OUTPUT_DIR/EXPERIMENT/METHOD/TIMESTAMP; the old run may have been moved.
+            beside = path.resolve().parent.parent
+            config.output_dir, config.experiment_name = beside.parent.parent, beside.parent.name
+            config.method_name = beside.name
         main(config)
         CONSOLE.print(f"Run: {config.get_base_dir()}")
         return Report({"run": config.get_base_dir()})

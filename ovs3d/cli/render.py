@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from ovs3d.cli.command import Command, Report
+from ovs3d.cli.command import Command, Report, chosen_device
 
 
 @dataclass
@@ -35,8 +35,8 @@ class Render(Command):
     """Frames of the orbit."""
     fps: int = 24
     """Frames per second."""
-    device: str = "cpu"
-    """cpu or cuda."""
+    device: str | None = None
+    """cpu or cuda; by default cuda where there is one."""
     data: Path | None = None
     """Where the photographs lie now, if they have moved."""
 
@@ -53,7 +53,7 @@ class Render(Command):
 
         check_show(self.show, self.query is not None, len(self.classes) > 0)
         config_path = find_run(self.run_path)
-        scene = Scene.load(config_path, self.device, self.data)
+        scene = Scene.load(config_path, chosen_device(self.device), self.data)
         cameras = camera_path(scene, self.path, self.frames)
         out = self.out or config_path.parent / self._name
         video = VideoWriter(out, self.fps)

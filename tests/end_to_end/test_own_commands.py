@@ -42,12 +42,17 @@ def test_eval_without_labels_says_so(run: Path, scene_folder: Path, tmp_path: Pa
     assert json.loads((tmp_path / "out" / "eval.json").read_text())["segmentation"] is None
 
 
-def test_eval_of_geometry_alone_measures_colour(scene_folder: Path, features_folder: Path, tmp_path: Path) -> None:
+def test_eval_of_geometry_alone_measures_colour_and_has_no_masks(
+    scene_folder: Path, features_folder: Path, tmp_path: Path, capsys
+) -> None:
     config = small_config(scene_folder, features_folder, tmp_path, (6, 6))
     train(config)
     assert main(["eval", str(config.get_base_dir()), "--out", str(tmp_path / "out")]) == 0
     written = json.loads((tmp_path / "out" / "eval.json").read_text())
     assert written["segmentation"] is None and written["psnr"] > 5.0 and len(written["views"]) == 2
+    masks = tmp_path / "masks"
+    assert main(["eval", str(config.get_base_dir()), "--masks", str(masks)]) == 2
+    assert "leave --masks out" in capsys.readouterr().err and not masks.exists()
 
 
 def test_render_writes_a_closed_path_and_a_given_one(run: Path, tmp_path: Path) -> None:
