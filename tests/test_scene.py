@@ -70,6 +70,18 @@ def test_run_that_stopped_in_its_geometry_is_not_segmented(step: int, tmp_path: 
     assert rgb.shape == (4, 4, 3) and depth.shape == (4, 4) and rgb.min() >= 0.0 and depth.min() > 0.0
 
 
+def test_run_whose_features_are_gone_still_shows_its_own_classes(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    scene = Scene.load(tmp_path)
+    scene.config.pipeline.datamanager.teachers = ("files",)
+    scene.config.pipeline.datamanager.features = tmp_path / "gone"
+    camera = Cameras(torch.eye(4)[None, :3], fx=4.0, fy=4.0, cx=2.0, cy=2.0, width=4, height=4)
+    assert scene.segment(camera).labels.shape == (4, 4)
+    assert scene.render(camera).shape[1] == 3 * 4
+    with pytest.raises(UserError, match="gone, whose features"):
+        scene.relevancy(["a"], camera)
+
+
 def test_run_whose_parts_have_other_sizes_says_how_to_go_on(tmp_path: Path) -> None:
     model = write_run(tmp_path)
     first = model.semantic.feature_head[0]
