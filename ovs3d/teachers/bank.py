@@ -12,7 +12,7 @@ from torch import Tensor
 from ovs3d.data.splits import spread_evenly
 from ovs3d.errors import UserError
 from ovs3d.relevancy import Normalisation, RelevancyRange, balanced_range, relevancy
-from ovs3d.teachers.base import build_teacher
+from ovs3d.teachers.base import FeatureMeta, build_teacher
 from ovs3d.teachers.cache import default_cache_root, extract_features
 from ovs3d.teachers.files import open_features
 from ovs3d.teachers.store import FeatureStore
@@ -129,3 +129,11 @@ def check_teachers(names: Sequence[str]) -> None:
             f"--teachers {' '.join(names)} names {len(texts)} teachers that words can be compared "
             "with; name exactly one of clip-dense, clip-crops, files, and optionally dino."
         )
+
+
+def check_levels(asked: Sequence[int], meta: FeatureMeta) -> None:
+    """Refuses levels that the image-text teacher does not have."""
+    unknown = [level for level in asked if not 0 <= level < len(meta.levels)]
+    if unknown:
+        listed = ", ".join(f"{index} ({name})" for index, name in enumerate(meta.levels))
+        raise UserError(f"--pipeline.datamanager.levels {unknown[0]} is no level of {meta.teacher}: choose {listed}.")
