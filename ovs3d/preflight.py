@@ -47,6 +47,8 @@ def describe_teachers(manager: OVS3DDataManagerConfig, prompts: tuple[tuple[str,
     }
     texts = [meta for name, meta in metas.items() if name not in PATCH_TEACHERS]
     check_levels(manager.levels, texts[0])
+    if manager.crops_scale_down < 1:
+        raise UserError(f"--pipeline.datamanager.crops-scale-down {manager.crops_scale_down} is less than 1; choose 1.")
     embed_classes(manager, prompts, texts[0].space)
     if "files" in metas and manager.features is not None and isinstance(manager.dataparser, OVS3DDataParserConfig):
         open_features(manager.features, training_images(manager.dataparser))

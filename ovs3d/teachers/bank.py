@@ -33,6 +33,7 @@ class TeacherSettings(Protocol):
     features: Path | None
     feature_cache: Path | None
     feature_views: float
+    crops_scale_down: int
     levels: tuple[int, ...]
 
 
@@ -110,7 +111,8 @@ def open_teachers(settings: TeacherSettings, images: Sequence[Path], device: tor
                 raise UserError("The teacher 'files' needs --features FOLDER.")
             text_stores.append(open_features(settings.features, images))
             continue
-        teacher = build_teacher(name, settings.encoder, settings.patch_encoder, device)
+        options = {"scale_down": settings.crops_scale_down} if name == "clip-crops" else {}
+        teacher = build_teacher(name, settings.encoder, settings.patch_encoder, device, **options)
         store = extract_features(teacher, images, settings.feature_cache or default_cache_root(), progress=True)
         if name in PATCH_TEACHERS:
             patch_store = store
