@@ -97,12 +97,13 @@ def paper() -> OVS3DTrainerConfig:
     config.teachers = ("clip-crops", "dino")
     config.encoder, config.dino = "ViT-B-16:openai", "vit_base_patch8_224_dino"
     manager, model = config.pipeline.datamanager, config.pipeline.model
-    manager.feature_views = 0.5
+    config.max_num_iterations = config.geometry_steps + 15_000
+    manager.feature_views, manager.crops_scale_down = 0.5, 8
     model.normalisation = "view"
     model.latent_resolutions = (64, 128, 256)
     model.rda_normalise = False
     model.rendered_temperature = model.selected_temperature = 1.0
-    model.fda_temperature, model.selection_sharpness = 0.2, 1.0
+    model.fda_temperature, model.selection_sharpness, model.fda_pairs = 0.2, 1.0, None
     model.loss_weights = replace(LossWeights(), patch_feature=1.0, fda_positive=200.0, fda_negative=0.2)
     return config
 

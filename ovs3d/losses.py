@@ -148,8 +148,11 @@ def fda_loss(
     start_of_patch = torch.arange(patches, device=pairs.device)[:, None, None] * tokens
     first, second = (pairs + start_of_patch).reshape(-1, 2).unbind(dim=-1)
     with torch.no_grad():
-        directions, in_use = unit(dino).flatten(0, 1), valid.flatten()
-        cosine = _cosines(directions, first, second)
+        directions, in_use = unit(dino), valid.flatten()
+        if n_pairs is None:
+            cosine = (directions @ directions.mT).flatten()
+        else:
+            cosine = _cosines(directions.flatten(0, 1), first, second)
         corr = torch.where(in_use[first] & in_use[second], cosine - shift, 0.0)
     probs = torch.where(valid[..., None], log_probs, 0.0).flatten(0, 1).exp()
     entropy = _entropy(probs)

@@ -104,6 +104,6 @@ class OVS3DModelConfig(ModelConfig):
     """Of the rendered distribution in FDA (the authors: 0.2)."""
     fda_shift: float = 0.7
     """DINO cosine above which two rays should agree."""
-    fda_pairs: int = 4096
-    """Random pairs per patch of FDA."""
+    fda_pairs: int | None = 4096
+    """Random pairs per patch of FDA; None takes all of them, as the authors do."""
     loss_weights: LossWeights = field(default_factory=LossWeights)

@@ -26,6 +26,8 @@ from ovs3d.views import Photograph, Segmentation, View, photograph_paths, photog
 
 EMPTY = 0.5
 """Opacity below which a ray of an edited scene shows nothing."""
+PIXELS = 1 << 15
+"""Pixels, or one row, whose features `feature_rows` gives at a time."""
 Run = TypeVar("Run", bound="OpenedRun")
 
 
@@ -172,11 +174,18 @@ class OpenedRun:
         """The feature at one pixel as seen from a camera."""
         return self.model.semantic.last_layer(self._look(camera)["hidden"][row, column]).cpu()
 
-    @torch.no_grad()
     def features(self, camera: Cameras) -> Float[Tensor, "h w dim"]:
         """Features as seen from one camera, not normalised, in the space of the run's encoder; 0 where nothing is."""
+        return torch.cat(list(self.feature_rows(camera)))
+
+    def feature_rows(self, camera: Cameras) -> Iterator[Float[Tensor, "rows w dim"]]:
+        """`features`, some rows at a time: those of a large view take gigabytes."""
         looked = self._look(camera)
-        return (self.model.semantic.last_layer(looked["hidden"]) * (looked["inverse_lengths"] > 0.0)).cpu()
+        rows = max(1, PIXELS // looked["hidden"].shape[1])
+        for hidden, inverse in zip(looked["hidden"].split(rows), looked["inverse_lengths"].split(rows), strict=True):
+            with torch.no_grad():
+                features = self.model.semantic.last_layer(hidden) * (inverse > 0.0)
+            yield features.cpu()
 
     @torch.no_grad()
     def hidden_at(self, points: Float[Tensor, "points 3"]) -> Float[Tensor, "points hidden"]:

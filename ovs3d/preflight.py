@@ -13,7 +13,7 @@ from ovs3d.data.validation import training_images, validate_scene
 from ovs3d.errors import UserError
 from ovs3d.run_folder import find_run
 from ovs3d.safe_yaml import load_config
-from ovs3d.teachers.bank import PATCH_TEACHERS, check_teachers
+from ovs3d.teachers.bank import PATCH_TEACHERS, check_levels, check_teachers
 from ovs3d.teachers.base import FeatureMeta, build_teacher
 from ovs3d.teachers.files import open_features, read_meta
 from ovs3d.teachers.text import embed_classes
@@ -37,7 +37,7 @@ def read_classes(manager: OVS3DDataManagerConfig, words: tuple[str, ...]) -> Cla
 
 
 def describe_teachers(manager: OVS3DDataManagerConfig, prompts: tuple[tuple[str, ...], ...]) -> tuple[int, int, int]:
-    """(size of the text space, number of scales, size of the patch encoder's space or 0), texts checked against it."""
+    """(size of the text space, number of scales, size of the patch encoder's space or 0), texts and levels checked."""
     check_teachers(manager.teachers)
     metas = {
         name: read_meta(manager.features)
@@ -46,6 +46,9 @@ def describe_teachers(manager: OVS3DDataManagerConfig, prompts: tuple[tuple[str,
         for name in manager.teachers
     }
     texts = [meta for name, meta in metas.items() if name not in PATCH_TEACHERS]
+    check_levels(manager.levels, texts[0])
+    if manager.crops_scale_down < 1:
+        raise UserError(f"--pipeline.datamanager.crops-scale-down {manager.crops_scale_down} is less than 1; choose 1.")
     embed_classes(manager, prompts, texts[0].space)
     if "files" in metas and manager.features is not None and isinstance(manager.dataparser, OVS3DDataParserConfig):
         open_features(manager.features, training_images(manager.dataparser))

@@ -14,6 +14,7 @@ from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.configs.method_configs import all_methods
 
 import ovs3d
+from ovs3d import opened_run
 from ovs3d.config import ovs3d_tiny_method
 from ovs3d.errors import UserError
 from ovs3d.model import OVS3DModel
@@ -68,6 +69,30 @@ def test_run_that_stopped_in_its_geometry_is_not_segmented(step: int, tmp_path: 
         scene.segment(camera)
     rgb, depth = scene.look(camera)
     assert rgb.shape == (4, 4, 3) and depth.shape == (4, 4) and rgb.min() >= 0.0 and depth.min() > 0.0
+
+
+def test_run_whose_features_are_gone_still_shows_its_own_classes(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    scene = Scene.load(tmp_path)
+    scene.config.pipeline.datamanager.teachers = ("files",)
+    scene.config.pipeline.datamanager.features = tmp_path / "gone"
+    camera = Cameras(torch.eye(4)[None, :3], fx=4.0, fy=4.0, cx=2.0, cy=2.0, width=4, height=4)
+    assert scene.segment(camera).labels.shape == (4, 4)
+    assert scene.render(camera).shape[1] == 3 * 4
+    with pytest.raises(UserError, match="gone, whose features"):
+        scene.relevancy(["a"], camera)
+
+
+def test_features_come_in_rows_that_make_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_run(tmp_path)
+    scene = Scene.load(tmp_path)
+    camera = Cameras(torch.eye(4)[None, :3], fx=4.0, fy=4.0, cx=2.0, cy=2.0, width=4, height=5)
+    whole = scene.features(camera)
+    monkeypatch.setattr(opened_run, "PIXELS", 8)
+    parts = list(scene.feature_rows(camera))
+    assert [part.shape for part in parts] == [(2, 4, 3), (2, 4, 3), (1, 4, 3)]
+    torch.testing.assert_close(torch.cat(parts), whole)
+    assert torch.equal(scene.features(camera), torch.cat(parts)) and not whole.requires_grad
 
 
 def test_run_whose_parts_have_other_sizes_says_how_to_go_on(tmp_path: Path) -> None:

@@ -48,6 +48,8 @@ class OVS3DDataManagerConfig(VanillaDataManagerConfig):
     """Guide early geometry by the depth maps of the data, not by what the photographs agree on."""
     feature_views: float = 1.0
     """Part of the training views whose image-text features are used, spread evenly; the authors use 0.5."""
+    crops_scale_down: int = 1
+    """Factor by which photographs shrink before `clip-crops` cuts its windows; the authors use 8."""
     levels: tuple[int, ...] = ()
     """Scales of the image-text teacher that supervise; all by default."""
     semantic_rays: int = 4096

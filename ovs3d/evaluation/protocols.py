@@ -20,6 +20,9 @@ from ovs3d.teachers.bank import PATCH_TEACHERS, open_teachers
 from ovs3d.teachers.store import FeatureStore
 from ovs3d.views import View, photograph_paths
 
+PIXELS = 1 << 15
+"""Pixels whose teacher features are held at a time: hundreds of numbers at each scale."""
+
 
 def evaluate(scene: Scene, figures: Path | None = None, masks: Path | None = None) -> dict[str, Any]:
     """Scores of a run on its held-out views; of a run that has trained geometry alone, those of colour and depth.
@@ -92,35 +95,57 @@ def baseline_2d(scene: Scene, device: str = "cpu") -> dict[str, float]:
     settings = replace(manager, teachers=tuple(name for name in manager.teachers if name not in PATCH_TEACHERS))
     train = open_teachers(settings, photograph_paths(scene.train_outputs), device)
     held_out = open_teachers(settings, photograph_paths(scene.held_out_outputs), device).text_store
-    scene_range, balanced = (train.relevancy_range(text, how)[:, 0] for how in ("scene", "balanced"))
+    scene_range, balanced = (tuple(train.relevancy_range(text, how)[:, 0]) for how in ("scene", "balanced"))
     levels = held_out.meta.levels
     scores: dict[str, ConfusionMatrix] = {}
     for index, view in enumerate(scene.held_out()):
         if view.labels is None:
             continue
-        features, valid = pixel_features(held_out, index, (view.photo.shape[0], view.photo.shape[1]))
-        raw = relevancy(features, text) * valid[..., None]
-        own = RelevancyRange(len(levels), len(text))
-        own.update(raw, valid)
-        kinds = {
-            "raw": raw,
-            "per-view": normalise_relevancy(raw, own.low, own.high),
-            "scene": normalise_relevancy(raw, *scene_range),
-            "balanced": normalise_relevancy(raw, *balanced),
-        }
-        for kind, values in kinds.items():
-            choices = {level: values[:, i] for i, level in enumerate(levels)} | {"mean": values.mean(dim=1)}
-            for level, chosen in choices.items():
+        raw, own = pixel_relevancy(held_out, index, (view.photo.shape[0], view.photo.shape[1]), text)
+        ranges = {"raw": None, "per-view": (own.low, own.high), "scene": scene_range, "balanced": balanced}
+        for kind, limits in ranges.items():
+            best = torch.cat([best_classes(part, limits) for part in raw.split(PIXELS)])
+            for level, chosen in zip((*levels, "mean"), best.unbind(dim=-1), strict=True):
                 matrix = scores.setdefault(f"{kind}/{level}", ConfusionMatrix(scene.classes))
-                matrix.update(chosen.argmax(dim=-1).view(view.labels.shape), view.labels)
+                matrix.update(chosen.view(view.labels.shape), view.labels)
     return {name: matrix.summary()["miou"] for name, matrix in scores.items()}
+
+
+def best_classes(
+    raw: Float[Tensor, "pixels scales classes"], limits: tuple[Tensor, ...] | None
+) -> Int[Tensor, "pixels scales+1"]:
+    """The best class of every pixel at each scale, and last by the mean of all scales.
+
+    Args:
+        raw: relevancy.
+        limits: what is normalised to 0 and 1, [scales, classes] each; None leaves relevancy as it is.
+    """
+    values = raw if limits is None else normalise_relevancy(raw, *limits)
+    return torch.cat([values, values.mean(dim=1, keepdim=True)], dim=1).argmax(dim=-1)
+
+
+def pixel_relevancy(
+    store: FeatureStore, view: int, size: tuple[int, int], text: Float[Tensor, "classes dim"]
+) -> tuple[Float[Tensor, "pixels scales classes"], RelevancyRange]:
+    """Relevancy of the teacher's features at every pixel of one view, 0 where it has none, and its range."""
+    found, limits = [], RelevancyRange(len(store.meta.levels), len(text))
+    for uv in pixel_places(size).split(PIXELS):
+        features, valid = store.lookup(torch.full((len(uv),), view), uv)
+        found.append(relevancy(features, text) * valid[..., None])
+        limits.update(found[-1], valid)
+    return torch.cat(found), limits
 
 
 def pixel_features(
     store: FeatureStore, view: int, size: tuple[int, int]
 ) -> tuple[Float[Tensor, "pixels scales dim"], Tensor]:
-    """Teacher features at every pixel of one view, row after row."""
+    """Teacher features at every pixel of one small view, row after row; those of a large one take gigabytes."""
+    uv = pixel_places(size)
+    return store.lookup(torch.full((len(uv),), view), uv)
+
+
+def pixel_places(size: tuple[int, int]) -> Float[Tensor, "pixels 2"]:
+    """(x / width, y / height) of the middle of every pixel, row after row."""
     height, width = size
     y, x = torch.meshgrid((torch.arange(height) + 0.5) / height, (torch.arange(width) + 0.5) / width, indexing="ij")
-    uv = torch.stack([x, y], dim=-1).reshape(-1, 2)
-    return store.lookup(torch.full((len(uv),), view), uv)
+    return torch.stack([x, y], dim=-1).reshape(-1, 2)

@@ -98,8 +98,8 @@ def pca_painter(scene: "Scene") -> Paint:
 
     def paint(camera: Cameras) -> UInt8[np.ndarray, "frame_h frame_w 3"]:
         """The features from one camera."""
-        features = unit(scene.features(camera))
-        return to_bytes((colours(features) * features.any(dim=-1, keepdim=True)).numpy())
+        rows = map(unit, scene.feature_rows(camera))
+        return np.concatenate([to_bytes((colours(each) * each.any(dim=-1, keepdim=True)).numpy()) for each in rows])
 
     return paint
 

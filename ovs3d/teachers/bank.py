@@ -14,7 +14,7 @@ from ovs3d.data.splits import spread_evenly
 from ovs3d.errors import UserError
 from ovs3d.field.samples import lattice_rays
 from ovs3d.relevancy import Normalisation, RelevancyRange, balanced_range, relevancy
-from ovs3d.teachers.base import build_teacher
+from ovs3d.teachers.base import FeatureMeta, build_teacher
 from ovs3d.teachers.cache import default_cache_root, extract_features
 from ovs3d.teachers.files import open_features
 from ovs3d.teachers.store import FeatureStore
@@ -35,6 +35,7 @@ class TeacherSettings(Protocol):
     features: Path | None
     feature_cache: Path | None
     feature_views: float
+    crops_scale_down: int
     levels: tuple[int, ...]
 
 
@@ -128,7 +129,8 @@ def open_teachers(settings: TeacherSettings, images: Sequence[Path], device: tor
                 raise UserError("The teacher 'files' needs --features FOLDER.")
             text_stores.append(open_features(settings.features, images))
             continue
-        teacher = build_teacher(name, settings.encoder, settings.patch_encoder, device)
+        options = {"scale_down": settings.crops_scale_down} if name == "clip-crops" else {}
+        teacher = build_teacher(name, settings.encoder, settings.patch_encoder, device, **options)
         store = extract_features(teacher, images, settings.feature_cache or default_cache_root(), progress=True)
         if name in PATCH_TEACHERS:
             patch_store = store
@@ -147,3 +149,11 @@ def check_teachers(names: Sequence[str]) -> None:
             f"--teachers {' '.join(names)} names {len(texts)} teachers that words can be compared "
             "with; name exactly one of clip-dense, clip-crops, files, and optionally dino."
         )
+
+
+def check_levels(asked: Sequence[int], meta: FeatureMeta) -> None:
+    """Refuses levels that the image-text teacher does not have."""
+    unknown = [level for level in asked if not 0 <= level < len(meta.levels)]
+    if unknown:
+        listed = ", ".join(f"{index} ({name})" for index, name in enumerate(meta.levels))
+        raise UserError(f"--pipeline.datamanager.levels {unknown[0]} is no level of {meta.teacher}: choose {listed}.")

@@ -40,8 +40,13 @@ def open_vocabulary(folder: Path) -> Vocabulary | None:
     """Opens the folder's `vocabulary.npz`, or returns None where there is none.
 
     Raises:
-        UserError: it is malformed, or of another space or size than the features.
+        UserError: the folder is gone, or the vocabulary is malformed, or of another space or size than the features.
     """
+    if not folder.is_dir():
+        raise UserError(
+            f"The folder {folder.absolute()}, whose features and words the run was trained with, is not there: put it "
+            "back there (ovs3d eval and render of the run's own classes work without it)."
+        )
     path = folder / "vocabulary.npz"
     if not path.is_file():
         return None

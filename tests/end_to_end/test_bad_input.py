@@ -113,6 +113,18 @@ def test_teachers_that_do_not_fit_together(config: OVS3DTrainerConfig, capsys) -
     assert "telepathy" in refused(config, capsys)
 
 
+@pytest.mark.parametrize("levels", [(2,), (0, -1)])
+def test_level_that_the_teacher_does_not_have(levels: tuple[int, ...], config: OVS3DTrainerConfig, capsys) -> None:
+    config.pipeline.datamanager.levels = levels
+    sentence = refused(config, capsys)
+    assert f"levels {levels[-1]} is no level of labels: choose 0 (coarse), 1 (fine)" in sentence
+
+
+def test_photographs_that_would_not_shrink(config: OVS3DTrainerConfig, capsys) -> None:
+    config.pipeline.datamanager.crops_scale_down = 0
+    assert "crops-scale-down 0 is less than 1" in refused(config, capsys)
+
+
 def test_backbone_that_cannot_run_here(config: OVS3DTrainerConfig, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     config.pipeline.model.backbone = "tcnn"

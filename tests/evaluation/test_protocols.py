@@ -10,8 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
+from ovs3d.data.datamanager import OVS3DDataManagerConfig
 from ovs3d.evaluation import protocols
-from ovs3d.evaluation.metrics import relative_depth_errors
+from ovs3d.evaluation.metrics import ConfusionMatrix, relative_depth_errors
+from ovs3d.relevancy import relevancy
+from ovs3d.teachers.bank import TeacherBank
 from ovs3d.teachers.base import FeatureMeta
 from ovs3d.teachers.store import FeatureStore
 from ovs3d.views import Segmentation, View
@@ -87,12 +90,49 @@ def test_scene_without_labels_has_no_segmentation_scores(tmp_path: Path) -> None
     assert len(masks) == 2 and np.array_equal(np.asarray(Image.open(masks[0])), PREDICTED.numpy())
 
 
-def test_features_at_pixels_are_those_of_the_cells_at_full_size(tmp_path: Path) -> None:
+def random_store(folder: Path) -> FeatureStore:
+    """One view of 3 x 4 cells at two levels."""
     values = np.random.default_rng(0).normal(size=(2, 3, 4, 5))
-    values = (values / np.linalg.norm(values, axis=-1, keepdims=True)).astype(np.float16)
-    np.save(tmp_path / "0.npy", values)
-    store = FeatureStore(FeatureMeta("t", "s", 5, ("x", "y"), True), [tmp_path / "0.npy"])
+    values /= np.linalg.norm(values, axis=-1, keepdims=True)
+    np.save(folder / "0.npy", values.astype(np.float16))
+    return FeatureStore(FeatureMeta("t", "s", 5, ("x", "y"), True), [folder / "0.npy"])
+
+
+def test_features_at_pixels_are_those_of_the_cells_at_full_size(tmp_path: Path) -> None:
+    store = random_store(tmp_path)
+    values = store.view(0)
     features, valid = protocols.pixel_features(store, 0, (3, 4))
     expected = torch.from_numpy(values.astype(np.float32)).permute(1, 2, 0, 3).reshape(12, 2, 5)
     torch.testing.assert_close(features, expected, atol=1e-3, rtol=0.0)
     assert valid.all()
+
+
+def test_baseline_of_the_teacher_holds_few_features_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, seen = random_store(tmp_path), []
+    lookup = store.lookup
+    monkeypatch.setattr(store, "lookup", lambda views, uv: seen.append(len(uv)) or lookup(views, uv))
+    monkeypatch.setattr(protocols, "open_teachers", lambda *_: TeacherBank(store, None, (0,), (0, 1)))
+    monkeypatch.setattr(protocols, "photograph_paths", lambda _: [])
+    labels = torch.randint(-1, 3, (9, 12), generator=torch.Generator().manual_seed(1))
+    text = torch.nn.functional.normalize(torch.eye(5)[:3] + 0.1, dim=-1)
+    scene: Any = SimpleNamespace(
+        classes=CLASSES,
+        model=SimpleNamespace(text=text),
+        config=SimpleNamespace(pipeline=SimpleNamespace(datamanager=OVS3DDataManagerConfig())),
+        train_outputs=None,
+        held_out_outputs=None,
+        held_out=lambda: [SimpleNamespace(labels=labels, photo=torch.zeros(9, 12, 3))],
+    )
+    baseline = getattr(protocols.baseline_2d, "__wrapped__", protocols.baseline_2d)
+    whole = baseline(scene)
+    monkeypatch.setattr(protocols, "PIXELS", 25)
+    assert baseline(scene) == pytest.approx(whole) and seen == [108, 25, 25, 25, 25, 8]
+    kinds = ("raw", "per-view", "scene", "balanced")
+    assert set(whole) == {f"{kind}/{level}" for kind in kinds for level in ("x", "y", "mean")}
+    features, valid = protocols.pixel_features(store, 0, (9, 12))
+    own = relevancy(features, text) * valid[..., None]
+    stretched = (own - own.amin(dim=0)) / (own.amax(dim=0) - own.amin(dim=0))
+    for name, values in (("raw/x", own[:, 0]), ("raw/mean", own.mean(dim=1)), ("per-view/y", stretched[:, 1])):
+        matrix = ConfusionMatrix(CLASSES)
+        matrix.update(values.argmax(dim=-1).view(9, 12), labels)
+        assert whole[name] == pytest.approx(matrix.summary()["miou"]), name

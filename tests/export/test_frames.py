@@ -1,7 +1,8 @@
 """Frames of videos: panels, colours and one depth range for all; what runs show is in tests/end_to_end."""
 
 from pathlib import Path
-from typing import Any, cast
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 from nerfstudio.cameras.cameras import Cameras
 
 from ovs3d.errors import UserError
+from ovs3d.export import frames
 from ovs3d.export.frames import OVERLAY_ALPHA, DepthColours, Paint, Show, check_show, depth_limits, painter, write_video
 from ovs3d.export.video import VideoWriter, read_frames
 from ovs3d.palette import class_colours
@@ -44,8 +46,8 @@ def cameras(*depths: float) -> Cameras:
     return Cameras(poses, fx=torch.tensor(depths)[:, None], fy=1.0, cx=1.0, cy=1.0, width=WIDTH, height=HEIGHT)
 
 
-def paint_of(scene: FakeScene, show: Show = "side-by-side") -> Paint:
-    return getattr(painter, "__wrapped__", painter)(cast(Any, scene), show)  # The fake is not what is annotated.
+def paint_of(scene: Any, show: Show = "side-by-side") -> Paint:
+    return getattr(painter, "__wrapped__", painter)(scene, show)  # The fake is not what is annotated.
 
 
 def test_depth_limits_leave_out_a_few_and_leave_room() -> None:
@@ -82,10 +84,22 @@ def test_overlay_and_depth_are_panels_of_the_whole() -> None:
 def test_video_has_a_frame_for_each_camera_and_one_depth_range(tmp_path: Path) -> None:
     scene = FakeScene()
     write_video(paint_of(scene, "depth"), cameras(1.0, 1.0, 2.0), VideoWriter(tmp_path / "a.mp4", 10))
-    frames = read_frames(tmp_path / "a.mp4").astype(int)
-    assert scene.depths == [1.0, 1.0, 2.0] and len(frames) == 3
-    assert np.abs(frames[0] - frames[1]).mean() < 5.0
-    assert np.abs(frames[0] - frames[2]).mean() > 40.0, "what is further off looks so"
+    read = read_frames(tmp_path / "a.mp4").astype(int)
+    assert scene.depths == [1.0, 1.0, 2.0] and len(read) == 3
+    assert np.abs(read[0] - read[1]).mean() < 5.0
+    assert np.abs(read[0] - read[2]).mean() > 40.0, "what is further off looks so"
+
+
+def test_features_are_painted_a_few_rows_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    features = torch.randn(HEIGHT, WIDTH, 5, generator=torch.Generator().manual_seed(0))
+    features[0] = 0.0
+    monkeypatch.setattr(frames, "sample_features", lambda scene: features[1:].flatten(0, 1))
+    pictures = []
+    for rows in (HEIGHT, 7):
+        scene = SimpleNamespace(feature_rows=lambda camera, rows=rows: iter(features.split(rows)))
+        pictures.append(paint_of(scene, "pca")(cameras(1.0)))
+    assert pictures[0].shape == (HEIGHT, WIDTH, 3) and np.array_equal(*pictures)
+    assert (pictures[0][0] == 0).all() and pictures[0][1:].std() > 20.0
 
 
 def test_first_depth_that_shows_anything_sets_the_range() -> None:

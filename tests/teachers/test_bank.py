@@ -132,6 +132,7 @@ class Settings:
     features: Path | None = None
     feature_cache: Path | None = None
     feature_views: float = 1.0
+    crops_scale_down: int = 1
     levels: tuple[int, ...] = ()
 
 
@@ -154,6 +155,17 @@ def test_part_of_the_views_is_spread_evenly(part: float, used: tuple[int, ...], 
 def test_chosen_levels_are_kept(scene) -> None:
     images, features = scene
     assert open_teachers(Settings(features=features, levels=(1,)), images, "cpu").used_levels == (1,)
+
+
+@pytest.mark.parametrize(("teacher", "options"), [("clip-crops", {"scale_down": 8}), ("clip-dense", {})])
+def test_windows_alone_are_cut_from_the_shrunk_photographs(
+    teacher: str, options: dict, scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr(module, "build_teacher", lambda *_, **options: asked.append(options))
+    monkeypatch.setattr(module, "extract_features", lambda *_, **__: make_store(tmp_path, "text", 6))
+    open_teachers(Settings(teachers=(teacher,), crops_scale_down=8), scene[0], "cpu")
+    assert asked == [options]
 
 
 def test_files_and_patch_encoder_go_together(scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,6 +52,12 @@ def test_a_vocabulary_refuses_templates(tmp_path: Path) -> None:
         text_encoder(settings)
 
 
+def test_features_that_are_gone_are_named_and_no_other_encoder_is_taken(tmp_path: Path) -> None:
+    settings = OVS3DDataManagerConfig(teachers=("files",), features=tmp_path / "gone")
+    with pytest.raises(UserError, match=rf"{tmp_path / 'gone'}.* put it back there"):
+        text_encoder(settings)
+
+
 def test_a_class_for_everything_else_takes_what_is_not_named() -> None:
     manager = OVS3DDataManagerConfig(encoder="tiny-clip", teachers=("clip-dense",))
     names = tuple((ROOM / "classes.txt").read_text().splitlines())
