@@ -50,6 +50,7 @@ class Demo(Command):
         config.prepare()  # Bad input is refused before anything is removed.
         shutil.rmtree(config.get_checkpoint_dir(), ignore_errors=True)
         train(config)
+        training_seconds = time.monotonic() - began
         device = best_device()
         scene = Scene.load(config.get_base_dir(), device)
         results = protocols.evaluate(scene, figures=out / "figures")
@@ -58,6 +59,7 @@ class Demo(Command):
         video = out / "segmentation.mp4"
         write_video(painter(scene), camera_path(scene, "orbit", self.frames), VideoWriter(video, fps=12))
         summary = summarise(results)
+        summary["training_seconds"] = training_seconds
         summary["seconds"] = time.monotonic() - began
         peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # So Linux counts.
         summary["peak_memory_gb"] = peak_kib * 1024 / 1e9

@@ -62,7 +62,7 @@ def test_demo_writes_what_it_says_on_the_best_device(
     assert main(command) == 0
     assert devices == ["cuda", "cuda"]
     summary: dict[str, Any] = json.loads((tmp_path / "demo" / "summary.json").read_text())
-    assert set(summary) == KEYS | {"header", "seconds", "peak_memory_gb"}
+    assert set(summary) == KEYS | {"header", "seconds", "training_seconds", "peak_memory_gb"}
     assert all(summary[key] > 0.0 for key in set(summary) - {"header"})
     printed = capsys.readouterr().out.replace("\n", "")
     for place in ("ovs3d-tiny/seed-0", "segmentation.mp4", "figures"):

@@ -1,11 +1,14 @@
 """`ns-train` from photographs and words to a checkpoint."""
 
 import math
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
 import torch
+from nerfstudio.plugins.types import MethodSpecification
 
+from ovs3d.config import ovs3d_method, ovs3d_paper_method
 from ovs3d.evaluation.protocols import evaluate
 from ovs3d.scene import Scene
 from ovs3d.spaces import load_encoder
@@ -124,3 +127,20 @@ def test_geometry_of_another_run_is_taken_over(
     old, new = checkpoint(run)["pipeline"], checkpoint(config.get_base_dir())["pipeline"]
     geometry = [name for name in old if name.startswith(("_model.proposal", "_model.radiance"))]
     assert all(torch.equal(old[name], new[name]) for name in geometry)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", [ovs3d_method, ovs3d_paper_method], ids=lambda method: method.config.method_name)
+def test_full_sizes_train(
+    method: MethodSpecification, scene_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OVS3D_CACHE", str(tmp_path / "cache"))
+    config = deepcopy(method.config)
+    assert isinstance(config, OVS3DTrainerConfig)
+    config.data, config.output_dir, config.classes = scene_folder, tmp_path, ("a red ball", "a wooden wall")
+    config.encoder, config.dino, config.vis = "tiny-clip", "tiny-dino", "tensorboard"
+    config.machine.device_type, config.timestamp = "cpu", "run"
+    config.geometry_steps, config.max_num_iterations = 1, 3
+    assert count_steps(config) == [0, 1, 2]
+    scene = Scene.load(config.get_base_dir())
+    assert scene.segment(scene.held_out_outputs.cameras[0:1]).labels.unique().max() <= 1
