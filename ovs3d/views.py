@@ -1,7 +1,7 @@
 """What a scene shows from a camera, and what the data knows of it."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,20 +79,25 @@ def read_views(outputs: DataparserOutputs, classes: tuple[str, ...]) -> Iterator
 
 
 def photographs(*splits: DataparserOutputs) -> dict[str, Photograph]:
-    """The photographs of some splits by the stems of their names, or, where stems repeat, by their paths from the
-    folder that they share, without suffix unless that alone tells them apart."""
+    """The photographs of some splits by their names, see `photograph_names`."""
     found = {
         path: Photograph(path, outputs.cameras[index : index + 1])
         for outputs in splits
         for index, path in enumerate(photograph_paths(outputs))
     }
-    if len({path.stem for path in found}) == len(found):
-        return {path.stem: photograph for path, photograph in found.items()}
-    above = os.path.commonpath([path.parent for path in found])
-    paths = [path.relative_to(above) for path in found]
-    short = [path.with_suffix("") for path in paths]
-    names = short if len(set(short)) == len(short) else paths
-    return {name.as_posix(): photograph for name, photograph in zip(names, found.values(), strict=True)}
+    return dict(zip(photograph_names(list(found)), found.values(), strict=True))
+
+
+def photograph_names(paths: Sequence[Path]) -> list[str]:
+    """The stems of photographs' names, or, where stems repeat, their paths from the folder that they share, without
+    suffix unless that alone tells them apart."""
+    stems = [path.stem for path in paths]
+    if len(set(stems)) == len(stems):
+        return stems
+    above = os.path.commonpath([path.parent for path in paths])
+    below = [path.relative_to(above) for path in paths]
+    short = [path.with_suffix("") for path in below]
+    return [path.as_posix() for path in (short if len(set(short)) == len(short) else below)]
 
 
 def photograph_paths(outputs: DataparserOutputs) -> list[Path]:

@@ -1,5 +1,6 @@
 """`ovs3d prompts`: what the teacher makes of the words, before any training."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,8 +23,9 @@ class Prompts(Command):
     """Folder of features computed by another program."""
     templates: tuple[str, ...] = ()
     """Sentences with {} for the word, averaged, or photo, as of ns-train --templates."""
-    views: int = 3
-    """So many training views, spread evenly."""
+    views: tuple[str, ...] = ()
+    """Photographs to look at, named without their suffixes, or one number: so many training views, spread evenly; by
+    default 3."""
     out: Path = Path("outputs/prompts.png")
     """The figure."""
     device: str | None = None
@@ -37,8 +39,6 @@ class Prompts(Command):
         from ovs3d.data.datamanager import OVS3DDataManagerConfig
         from ovs3d.data.dataparser import OVS3DDataParserConfig
         from ovs3d.data.images import read_rgb
-        from ovs3d.data.splits import spread_evenly
-        from ovs3d.data.validation import training_images
         from ovs3d.evaluation.prompts import ViewMaps, prompts_figure, relevancy_maps, warnings
         from ovs3d.files import whole_file
         from ovs3d.preflight import read_classes
@@ -53,12 +53,12 @@ class Prompts(Command):
         )  # fmt: skip
         classes = read_classes(manager, self.classes)
         names = [name for name, _ in classes]
-        images = training_images(parser)
-        chosen = [images[index] for index in spread_evenly(self.views, len(images))]
-        store = open_teachers(manager, chosen, chosen_device(self.device)).text_store
+        chosen = chosen_photographs(self.data, self.views)
+        store = open_teachers(manager, list(chosen.values()), chosen_device(self.device)).text_store
         text = embed_classes(manager, tuple(texts for _, texts in classes), store.meta.space)
         views = [
-            ViewMaps(path.stem, read_rgb(path), relevancy_maps(store, index, text)) for index, path in enumerate(chosen)
+            ViewMaps(name, read_rgb(path), relevancy_maps(store, index, text))
+            for index, (name, path) in enumerate(chosen.items())
         ]
         with whole_file(self.out) as draft:
             Image.fromarray(prompts_figure(views, names, store.meta.levels)).save(draft)
@@ -67,3 +67,26 @@ class Prompts(Command):
             CONSOLE.print(warning, markup=False)
         CONSOLE.print(f"Figure: {self.out}", markup=False)
         return Report({"warnings": found, "written": {"figure": self.out}})
+
+
+def chosen_photographs(data: Path, views: Sequence[str]) -> dict[str, Path]:
+    """The photographs of a scene that `--views` means, by their names; a number may be the name of one, too."""
+    from ovs3d.data.dataparser import OVS3DDataParserConfig
+    from ovs3d.data.layouts import read_scene
+    from ovs3d.data.splits import spread_evenly
+    from ovs3d.data.validation import training_images
+    from ovs3d.errors import UserError
+    from ovs3d.views import photograph_names
+
+    posed = read_scene(data)
+    paths = [view.image for view in posed.views]
+    known = dict(zip(photograph_names(paths), paths, strict=True))
+    counted = len(views) == 1 and views[0].isdecimal() and views[0] not in known
+    if counted or len(views) == 0:
+        images = training_images(OVS3DDataParserConfig(data=data), posed)
+        spread = {images[index] for index in spread_evenly(int(views[0]) if counted else 3, len(images))}
+        return {name: path for name, path in known.items() if path in spread}
+    for name in views:
+        if name not in known:
+            raise UserError(f"{posed.source} has no photograph '{name}'; give the name of one, as {next(iter(known))}.")
+    return {name: known[name] for name in views}

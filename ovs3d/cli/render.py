@@ -35,6 +35,8 @@ class Render(Command):
     """Frames of the orbit."""
     fps: int = 24
     """Frames per second."""
+    side: int = 800
+    """Longest side of each picture in pixels, unless the photographs are smaller; a FILE has a size of its own."""
     device: str | None = None
     """cpu or cuda; by default cuda where there is one."""
     data: Path | None = None
@@ -54,7 +56,7 @@ class Render(Command):
         check_show(self.show, self.query is not None, len(self.classes) > 0)
         config_path = find_run(self.run_path)
         scene = Scene.load(config_path, chosen_device(self.device), self.data)
-        cameras = camera_path(scene, self.path, self.frames)
+        cameras = camera_path(scene, self.path, self.frames, self.side)
         out = self.out or config_path.parent / self._name
         video = VideoWriter(out, self.fps)
         if self.classes:

@@ -43,7 +43,7 @@ def warnings(views: Sequence[ViewMaps], names: Sequence[str]) -> Iterator[str]:
     cells = torch.cat([view.relevancies.flatten(0, 2) for view in views])
     cells = cells[cells.isfinite().all(dim=-1)]
     if len(cells) < 2:
-        yield "The teacher says nothing about these views; choose others."
+        yield "The teacher says nothing about these views; choose other --views."
         return
     same = torch.corrcoef(cells.T).nan_to_num()
     for first in range(len(names)):
@@ -56,7 +56,7 @@ def warnings(views: Sequence[ViewMaps], names: Sequence[str]) -> Iterator[str]:
     best = set(cells.argmax(dim=-1).tolist())
     for index, name in enumerate(names):
         if index not in best:
-            yield f"'{name}' is the best word nowhere in these views: reword it, or choose views that show it."
+            yield f"'{name}' is the best word nowhere in these views: reword it, or choose --views that show it."
 
 
 def prompts_figure(

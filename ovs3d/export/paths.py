@@ -10,11 +10,12 @@ from nerfstudio.cameras.cameras import Cameras
 from scipy.interpolate import make_interp_spline
 from scipy.spatial.transform import Rotation, Slerp
 
+from ovs3d.data.cameras import resized, smaller_size
 from ovs3d.errors import UserError
 from ovs3d.scene import Scene
 
 
-def camera_path(scene: Scene, path: str, frames: int) -> Cameras:
+def camera_path(scene: Scene, path: str, frames: int, side: int = 800) -> Cameras:
     """The cameras of a video.
 
     Args:
@@ -22,18 +23,20 @@ def camera_path(scene: Scene, path: str, frames: int) -> Cameras:
         path: "orbit", a closed path through the training cameras; "held-out", the held-out cameras one after another;
             or a file, see `path_from_file`.
         frames: of an orbit.
+        side: longest side of a picture in pixels, unless the photographs are smaller; a file has a size of its own.
 
     Raises:
         UserError: the file is no camera path, or the held-out photographs are of several sizes.
     """
     if path == "orbit":
-        return smooth_path(scene.train_outputs.cameras, frames)
-    if path != "held-out":
+        cameras = smooth_path(scene.train_outputs.cameras, frames)
+    elif path == "held-out":
+        cameras = scene.held_out_outputs.cameras
+    else:
         return path_from_file(Path(path))
-    cameras = scene.held_out_outputs.cameras
     if len({(int(height), int(width)) for height, width in zip(cameras.height, cameras.width, strict=True)}) > 1:
         raise UserError("The held-out photographs are of several sizes, which no video can show; use --path orbit.")
-    return cameras
+    return resized(cameras, *smaller_size(cameras, 0, side))
 
 
 def path_from_file(path: Path) -> Cameras:

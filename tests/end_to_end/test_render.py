@@ -55,6 +55,11 @@ def test_held_out_path_shows_the_held_out_cameras_in_their_order(run: Path, scen
     assert error[0, 0] < 0.5 * error[0, 1] and error[1, 1] < 0.5 * error[1, 0]
 
 
+def test_pictures_are_as_large_as_asked(run: Path, tmp_path: Path) -> None:
+    frames = frames_of(run, tmp_path / "a.mp4", "--side", str(WIDTH // 2), "--show", "depth")
+    assert frames.shape == (3, HEIGHT // 2, WIDTH // 2, 3)
+
+
 def test_query_alone_is_painted_where_it_is_found(scene: Scene) -> None:
     camera = scene.held_out_outputs.cameras[0:1]
     answer = scene.query("red box", camera)

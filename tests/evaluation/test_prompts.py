@@ -95,4 +95,5 @@ def test_command_writes_the_figure_before_any_training(tmp_path: Path, capsys) -
     said = " ".join(capsys.readouterr().out.split())
     assert "'red box' from 'a copy'" in said and "'room' from" not in said
     assert out.exists() and list(tmp_path.iterdir()) != []
+    assert main(["prompts", *where, "--classes", *CLASSES, "--views", "view_03", "view_00"]) == 0
     assert main(["prompts", *where, "--classes", "room", "a dragon"]) == 2

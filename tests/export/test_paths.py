@@ -73,11 +73,13 @@ def test_anything_else_is_named(content: str | bytes | None, tmp_path: Path) -> 
         path_from_file(path)
 
 
-def paths_of(held_out: Cameras, path: str) -> Cameras:
+def paths_of(held_out: Cameras, path: str, **options: int) -> Cameras:
     """A path through cameras, held out from a scene that was trained on others."""
     train, held = (SimpleNamespace(cameras=cameras) for cameras in (make_cameras(12), held_out))
     scene = SimpleNamespace(train_outputs=train, held_out_outputs=held)
-    return getattr(camera_path, "__wrapped__", camera_path)(cast(Any, scene), path, 20)  # A stand-in is no scene.
+    return getattr(camera_path, "__wrapped__", camera_path)(
+        cast(Any, scene), path, 20, **options
+    )  # A stand-in is no scene.
 
 
 def test_paths_by_name(tmp_path: Path) -> None:
@@ -86,6 +88,18 @@ def test_paths_by_name(tmp_path: Path) -> None:
     assert torch.equal(paths_of(held_out, "held-out").camera_to_worlds, held_out.camera_to_worlds)
     given = write_camera_path(tmp_path / "path.json", frames=4)
     assert len(paths_of(held_out, str(given))) == 4
+
+
+def test_pictures_have_the_longest_side_asked_for_and_do_not_grow(tmp_path: Path) -> None:
+    held_out = make_cameras(3, seed=1)
+    given = str(write_camera_path(tmp_path / "path.json", frames=4))
+    for path in ("orbit", "held-out"):
+        small, whole = paths_of(held_out, path, side=20), paths_of(held_out, path)
+        assert (small.width == 20).all() and (small.height == 15).all()
+        torch.testing.assert_close(small.fx, whole.fx / 2)
+        torch.testing.assert_close(small.camera_to_worlds, whole.camera_to_worlds)
+        assert (whole.width == 40).all() and (whole.height == 30).all(), "photographs are smaller than 800 pixels"
+    assert torch.equal(paths_of(held_out, given, side=20).width, paths_of(held_out, given).width)
 
 
 def test_held_out_photographs_of_several_sizes_are_refused() -> None:
