@@ -106,7 +106,7 @@ def test_a_repository_of_the_hub_brings_architecture_colours_and_activation(hub,
     encoder = load_encoder("hf-hub:org/toy")
     crops = torch.rand(2, 3, 32, 32)
     assert isinstance(encoder, OpenClipEncoder)
-    encoder.bf16 = False
+    encoder.precision = torch.float32
     torch.testing.assert_close(encoder.encode_image(crops), model.encode_image(crops * 2 - 1), atol=1e-5, rtol=0)
     words = F.normalize(model.encode_text(open_clip.get_tokenizer(toy)(["a wall"])), dim=-1)
     torch.testing.assert_close(encoder.encode_text(["a wall"]), words, atol=1e-5, rtol=0)
