@@ -7,6 +7,7 @@ from typing import Any
 import open_clip
 import torch
 import torch.nn.functional as F
+from huggingface_hub import constants
 from jaxtyping import Float, Int
 from open_clip.factory import HF_HUB_PREFIX
 from torch import Tensor, nn
@@ -14,12 +15,14 @@ from torch import Tensor, nn
 from ovs3d.encoders import weights
 from ovs3d.encoders.dense import dense_embeddings, dense_stride
 from ovs3d.encoders.familiarity import Familiarity
-from ovs3d.encoders.sources import PACKAGES, find_source
+from ovs3d.encoders.sources import PACKAGES, find_source, tokenizer_repository
 from ovs3d.encoders.weights import TINY_CLIP as TINY_NAME
 from ovs3d.errors import UserError
 
 ASSETS = Path(__file__).parent.parent / "assets"
 TINY_SPACE = "tiny-clip-v2"
+TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "config.json")
+"""Files that a tokenizer of the hub is read from, where its repository has them."""
 TEXT_BATCH = 256
 """Words that go through the text tower at a time."""
 
@@ -149,8 +152,10 @@ def load_tokenizer(model_name: str) -> Callable[[list[str]], Int[Tensor, "words 
     except AttributeError as error:
         raise UserError(f"open_clip cannot use the installed transformers ({error}): run {PACKAGES}.") from error
     except Exception as error:  # transformers and the hub have dozens of errors, none of them ours to mend.
+        repository = tokenizer_repository(model_name)
         raise weights.MissingWeights(
             f"The tokenizer of {model_name} is not on this machine and could not be downloaded "
-            f"({type(error).__name__}): load the model once with a network, or point HF_HOME at a folder that holds it."
+            f"({type(error).__name__}): on a connected machine run hf download {repository} {' '.join(TOKENIZER)}, and "
+            f"copy the folder models--{repository.replace('/', '--')} from its cache to {constants.HF_HUB_CACHE}."
         ) from error
     return tokenizer

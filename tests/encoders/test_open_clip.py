@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import huggingface_hub
 import open_clip
 import pytest
 import torch
@@ -198,7 +199,9 @@ def test_a_tokenizer_that_cannot_be_had_is_one_sentence(monkeypatch):
         raise OSError("We couldn't connect")
 
     monkeypatch.setattr(open_clip, "get_tokenizer", no_network)
-    with pytest.raises(MissingWeights, match=r"tokenizer of ViT-B-16-SigLIP .*OSError.*HF_HOME"):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", "/some/cache")
+    named = r"timm/ViT-B-16-SigLIP tokenizer.json .*folder models--timm--ViT-B-16-SigLIP .*to /some/cache\."
+    with pytest.raises(MissingWeights, match=rf"tokenizer of ViT-B-16-SigLIP .*OSError.*{named}"):
         load_tokenizer("ViT-B-16-SigLIP")
 
     def too_new(words):
