@@ -81,9 +81,8 @@ def weights(name: str, load: Callable[[], object], needed: bool = False) -> Find
     """Weights that are on this machine and load."""
     try:
         load()
-    except MissingWeights:
-        mend = "the first run downloads them; without a network pass MODEL:/path/to/file, or a bundled encoder"
-        return Finding(name, False, "weights are not on this machine", mend, needed)
+    except MissingWeights as error:
+        return Finding(name, False, "not on this machine", f"the first run with a network loads it. {error}", needed)
     except UserError as error:
         return Finding(name, False, "cannot be used", str(error), needed)
     except Exception as error:  # Of the libraries below; a doctor says what it met and goes on.

@@ -40,6 +40,9 @@ class ImageTextEncoder(TextEncoder, Protocol):
     patch_stride: int | None
     """Pixels per cell of `encode_dense`; None where there is no dense path."""
 
+    precision: torch.dtype
+    """What the image tower computes in; numbers of half precisions differ from those of float32 by about 1e-2."""
+
     def encode_image(self, crops: Float[Tensor, "windows 3 h w"]) -> Float[Tensor, "windows dim"]:
         """One vector per RGB crop in [0, 1], of any size; not normalised."""
         ...
@@ -56,6 +59,8 @@ class PatchEncoder(Protocol):
     space: str
     dim: int
     patch_stride: int
+    precision: torch.dtype
+    """As of `ImageTextEncoder`."""
 
     def encode_patches(self, images: Float[Tensor, "views 3 h w"]) -> Float[Tensor, "views dim gh gw"]:
         """One vector per patch of RGB images in [0, 1], sides multiples of `patch_stride`; not normalised."""

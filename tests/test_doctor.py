@@ -8,6 +8,7 @@ import torch
 
 from ovs3d import doctor
 from ovs3d.cli.main import main
+from ovs3d.encoders.weights import MissingWeights
 
 TINY = ["doctor", "--encoder", "tiny-clip", "--dino", "tiny-dino"]
 
@@ -41,6 +42,15 @@ def test_weights_that_are_missing_are_not_downloaded(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("ovs3d.encoders.hub.try_to_load_from_cache", lambda repository, file: None)
     finding = found("RN50", encoder="RN50:openai")
     assert not finding.works and "/path/to/file" in finding.mend and not finding.needed
+
+
+def test_missing_tokenizer_is_told_in_its_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(name: str) -> None:
+        if name == "some-siglip":
+            raise MissingWeights("The tokenizer of some-siglip is not on this machine.")
+
+    monkeypatch.setattr(doctor, "load_encoder", fail)
+    assert "The tokenizer of some-siglip" in found("some-siglip", encoder="some-siglip").mend
 
 
 def test_fault_of_a_library_is_told_and_the_rest_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -142,7 +142,7 @@ def encoder_row(room: Path) -> ResultRow:
     """How far embeddings of crops are from open_clip's own preprocessing and forward pass, with random weights."""
     torch.manual_seed(SEED)
     model = open_clip.create_model(ENCODER)
-    encoder = OpenClipEncoder(model, ENCODER, "random", torch.device("cpu"), bf16=False)
+    encoder = OpenClipEncoder(model, ENCODER, "random", torch.device("cpu"), precision=torch.float32)
     photographs = [Image.open(path).crop((0, 0, CROP, CROP)) for path in sorted((room / "images").iterdir())[:4]]
     prepare: Any = image_transform_v2(PreprocessCfg(**encoder.tower.preprocess_cfg), is_train=False)
     expected = encoder.model.encode_image(torch.stack([prepare(photograph) for photograph in photographs]))

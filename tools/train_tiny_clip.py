@@ -150,7 +150,7 @@ class Trainer:
         """The averaged weights as an encoder."""
         model: Any = open_clip.create_model(self.name)
         model.load_state_dict(self.average.state)
-        return OpenClipEncoder(model, self.name, "tiny-clip-in-training", torch.device("cpu"), bf16=True)
+        return OpenClipEncoder(model, self.name, "tiny-clip-in-training", torch.device("cpu"), precision=torch.bfloat16)
 
     def save(self, path: Path, elapsed: float) -> None:
         """Writes the checkpoint."""

@@ -147,7 +147,7 @@ class Trainer:
         """The teacher's backbone as an encoder."""
         model = tiny_vit()
         model.load_state_dict(self.backbone_state())
-        return VitPatchEncoder(model, "tiny-dino-in-training", torch.device("cpu"), bf16=True)
+        return VitPatchEncoder(model, "tiny-dino-in-training", torch.device("cpu"), precision=torch.bfloat16)
 
     def backbone_state(self) -> dict[str, Tensor]:
         """Averaged weights of the backbone alone."""

@@ -1,6 +1,5 @@
 """Patch encoders: DINO vision transformers of timm, the bundled `tiny-dino` among them."""
 
-import contextlib
 import difflib
 import functools
 import os
@@ -36,17 +35,17 @@ class VitPatchEncoder:
         model: VisionTransformer,
         space: str,
         device: torch.device,
-        bf16: bool,
+        precision: torch.dtype,
         familiarity: Familiarity | None = None,
     ) -> None:
         """Takes a built model, whose `default_cfg` tells mean and standard deviation.
 
-        `bf16` runs it under bfloat16 autocast (tokens equal to about 1e-2).
+        `precision` is what it runs in, under autocast (half precisions give tokens equal to about 1e-2).
         """
         self.familiarity = familiarity
         self.space = space
         self.device = device
-        self.bf16 = bf16
+        self.precision = precision
         self.model = model.to(device).eval().requires_grad_(False)
         fuse_attention(model)
         self.dim = int(model.embed_dim)
@@ -66,8 +65,7 @@ class VitPatchEncoder:
             raise ValueError(f"The image sides must be multiples of {self.patch_stride}. Got: {height} x {width}.")
         if self.familiarity is not None:
             self.familiarity.observe(images)
-        autocast = torch.autocast(self.device.type, dtype=torch.bfloat16) if self.bf16 else contextlib.nullcontext()
-        with autocast:
+        with weights.autocast(self.device, self.precision):
             return patch_tokens(self.model, (images.to(self.device) - self._mean) / self._std).float()
 
 
@@ -126,7 +124,7 @@ def load_tiny_dino(device: torch.device) -> VitPatchEncoder:
     model = tiny_vit()
     model.load_state_dict(weights.load_weights(ASSETS / "tiny-dino.safetensors"))
     familiarity = Familiarity(TINY_NAME, ASSETS / "tiny-familiar.json", "pictures")
-    return VitPatchEncoder(model, TINY_SPACE, device, weights.bf16_is_faster(device), familiarity)
+    return VitPatchEncoder(model, TINY_SPACE, device, weights.fast_precision(device), familiarity)
 
 
 def load_dino(name: str, device: torch.device) -> VitPatchEncoder:
@@ -160,7 +158,7 @@ def load_dino(name: str, device: torch.device) -> VitPatchEncoder:
             model.load_state_dict(state)
         except RuntimeError as error:
             raise UserError(f"{path} does not fit {model_name}: pass weights of that model.") from error
-    return VitPatchEncoder(model, space, device, weights.bf16_is_faster(device))
+    return VitPatchEncoder(model, space, device, weights.fast_precision(device))
 
 
 def _is_plain(model: nn.Module) -> TypeGuard[VisionTransformer]:

@@ -1,6 +1,5 @@
 """Image-text encoders of open_clip, the bundled `tiny-clip` among them: one code path for both."""
 
-import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import open_clip
 import torch
 import torch.nn.functional as F
+from huggingface_hub import constants
 from jaxtyping import Float, Int
 from open_clip.factory import HF_HUB_PREFIX
 from torch import Tensor, nn
@@ -15,12 +15,14 @@ from torch import Tensor, nn
 from ovs3d.encoders import weights
 from ovs3d.encoders.dense import dense_embeddings, dense_stride
 from ovs3d.encoders.familiarity import Familiarity
-from ovs3d.encoders.sources import PACKAGES, find_source
+from ovs3d.encoders.sources import PACKAGES, find_source, tokenizer_repository
 from ovs3d.encoders.weights import TINY_CLIP as TINY_NAME
 from ovs3d.errors import UserError
 
 ASSETS = Path(__file__).parent.parent / "assets"
 TINY_SPACE = "tiny-clip-v2"
+TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "config.json")
+"""Files that a tokenizer of the hub is read from, where its repository has them."""
 TEXT_BATCH = 256
 """Words that go through the text tower at a time."""
 
@@ -39,7 +41,7 @@ class OpenClipEncoder:
         model_name: str,
         space: str,
         device: torch.device,
-        bf16: bool,
+        precision: torch.dtype,
         familiarity: Familiarity | None = None,
         templates: Sequence[str] = (),
     ) -> None:
@@ -50,13 +52,13 @@ class OpenClipEncoder:
             model_name: Name of its open_clip configuration, or `hf-hub:ORG/NAME`; chooses the tokenizer.
             space: Id of the embedding space.
             device: Where to run.
-            bf16: Run the image tower under bfloat16 autocast (embeddings equal to about 1e-2).
+            precision: Of the image tower, under autocast (half precisions give embeddings equal to about 1e-2).
             familiarity: Watches the pictures of `encode_dense`, if given.
             templates: Sentences with {} for the word; without any, words are embedded as they stand.
         """
         self.space = space
         self.device = device
-        self.bf16 = bf16
+        self.precision = precision
         self.familiarity = familiarity
         self.templates = tuple(templates) or ("{}",)
         # nn.Module tells type checkers nothing about open_clip's attributes.
@@ -88,7 +90,7 @@ class OpenClipEncoder:
         size = (self.image_size, self.image_size)
         if crops.shape[-2:] != size:
             crops = F.interpolate(crops, size=size, mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
-        with self._autocast():
+        with weights.autocast(self.device, self.precision):
             return self.model.encode_image(self._normalise(crops)).float()
 
     @torch.no_grad()
@@ -100,14 +102,11 @@ class OpenClipEncoder:
         """
         if self.familiarity is not None:
             self.familiarity.observe(images)
-        with self._autocast():
+        with weights.autocast(self.device, self.precision):
             return dense_embeddings(self.tower, self._normalise(images.to(self.device))).float()
 
     def _normalise(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
         return (images - self._mean) / self._std
-
-    def _autocast(self) -> torch.autocast | contextlib.nullcontext:
-        return torch.autocast(self.device.type, dtype=torch.bfloat16) if self.bf16 else contextlib.nullcontext()
 
 
 def load_tiny_clip(device: torch.device, templates: Sequence[str] = ()) -> OpenClipEncoder:
@@ -115,8 +114,8 @@ def load_tiny_clip(device: torch.device, templates: Sequence[str] = ()) -> OpenC
     open_clip.add_model_config(ASSETS / "tiny-clip.json")
     model = open_clip.create_model(TINY_NAME, pretrained=str(ASSETS / "tiny-clip.safetensors"))
     familiarity = Familiarity(TINY_NAME, ASSETS / "tiny-familiar.json", "tiles")
-    bf16 = weights.bf16_is_faster(device)
-    return OpenClipEncoder(model, TINY_NAME, TINY_SPACE, device, bf16, familiarity, templates)
+    precision = weights.fast_precision(device)
+    return OpenClipEncoder(model, TINY_NAME, TINY_SPACE, device, precision, familiarity, templates)
 
 
 def load_open_clip(name: str, device: torch.device, templates: Sequence[str] = ()) -> OpenClipEncoder:
@@ -136,8 +135,8 @@ def load_open_clip(name: str, device: torch.device, templates: Sequence[str] = (
             f"{source.path} does not load as {source.model} ({reason}): pass a state dictionary of that model, as "
             ".safetensors or saved by torch.save."
         ) from error
-    bf16 = weights.bf16_is_faster(device)
-    return OpenClipEncoder(model, source.model, source.space, device, bf16, templates=templates)
+    precision = weights.fast_precision(device)
+    return OpenClipEncoder(model, source.model, source.space, device, precision, templates=templates)
 
 
 def load_tokenizer(model_name: str) -> Callable[[list[str]], Int[Tensor, "words context"]]:
@@ -153,8 +152,10 @@ def load_tokenizer(model_name: str) -> Callable[[list[str]], Int[Tensor, "words 
     except AttributeError as error:
         raise UserError(f"open_clip cannot use the installed transformers ({error}): run {PACKAGES}.") from error
     except Exception as error:  # transformers and the hub have dozens of errors, none of them ours to mend.
+        repository = tokenizer_repository(model_name)
         raise weights.MissingWeights(
             f"The tokenizer of {model_name} is not on this machine and could not be downloaded "
-            f"({type(error).__name__}): load the model once with a network, or point HF_HOME at a folder that holds it."
+            f"({type(error).__name__}): on a connected machine run hf download {repository} {' '.join(TOKENIZER)}, and "
+            f"copy the folder models--{repository.replace('/', '--')} from its cache to {constants.HF_HUB_CACHE}."
         ) from error
     return tokenizer

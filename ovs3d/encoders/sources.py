@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 PACKAGES = 'pip install "timm>=1.0.15" "transformers<5"'
 """Second step of the installation for towers of timm and tokenizers of the hub; nerfstudio itself pins timm 0.6.7."""
+LOCAL = f"MODEL:/path/to/{WEIGHTS[0]} with {CONFIG} beside it"
+"""How files of the user's take the place of a repository of the hub."""
 
 
 @dataclass(frozen=True)
@@ -93,16 +95,25 @@ def check_packages(model: str, config: dict[str, Any]) -> None:
         )
 
 
+def tokenizer_repository(model: str) -> str:
+    """The repository of the hub that the tokenizer of an architecture, or of `hf-hub:ORG/NAME`, comes from."""
+    own = model.removeprefix(HF_HUB_PREFIX)
+    config = get_model_config(model) if own == model else _hub_config(model)["model_cfg"]
+    return (config or {"text_cfg": {}})["text_cfg"].get("hf_tokenizer_name", own)
+
+
+def _hub_config(name: str) -> dict[str, Any]:
+    return read_config(fetch(name, name.removeprefix(HF_HUB_PREFIX), (CONFIG,), LOCAL))
+
+
 def _hub_source(name: str) -> Source:
     repository = name.removeprefix(HF_HUB_PREFIX)
     try:
         validate_repo_id(repository)
     except HFValidationError as error:
         raise UserError(f"{name} is not a repository of the hub: write {HF_HUB_PREFIX}ORG/NAME.") from error
-    local = f"MODEL:/path/to/{WEIGHTS[0]} with {CONFIG} beside it"
-    config = read_config(fetch(name, repository, (CONFIG,), local))
-    check_packages(name, config["model_cfg"])
-    path = fetch(name, repository, WEIGHTS, local)
+    check_packages(name, _hub_config(name)["model_cfg"])
+    path = fetch(name, repository, WEIGHTS, LOCAL)
     # Repositories change under their name.
     return Source(name, path, f"open_clip/{name}/{weights.file_digest(path)}")
 

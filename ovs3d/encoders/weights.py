@@ -115,8 +115,19 @@ def tensors_only() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def bf16_is_faster(device: torch.device) -> bool:
-    """Whether bfloat16 autocast pays on this device: CUDA from Ampere on, and x86 processors with AMX tiles."""
+def fast_precision(device: torch.device) -> torch.dtype:
+    """What image towers are computed in on this device, where that pays: features of half precision differ by 1e-2.
+
+    bfloat16 on CUDA from Ampere on and on x86 processors with AMX tiles, float16 on CUDA's Volta and Turing, whose
+    bfloat16 is slow; else float32.
+    """
     if device.type == "cuda":
-        return torch.cuda.get_device_capability(device)[0] >= 8
-    return device.type == "cpu" and torch.cpu._is_amx_tile_supported()
+        generation = torch.cuda.get_device_capability(device)[0]
+        return torch.bfloat16 if generation >= 8 else torch.float16 if generation == 7 else torch.float32
+    has_tiles = device.type == "cpu" and torch.cpu._is_amx_tile_supported()
+    return torch.bfloat16 if has_tiles else torch.float32
+
+
+def autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
+    """Runs matrix products in `precision`; norms and softmax stay in float32, and so does everything under float32."""
+    return torch.autocast(device.type, dtype=precision, enabled=precision != torch.float32)

@@ -47,6 +47,11 @@ class Teacher(Protocol):
         ...
 
 
+def precision_option(precision: torch.dtype) -> dict[str, JsonValue]:
+    """What the precision of a teacher's encoder adds to its `options`: nothing for float32."""
+    return {} if precision == torch.float32 else {"precision": str(precision).removeprefix("torch.")}
+
+
 def unit_or_zero(vectors: Float[Tensor, "*axes dim"]) -> Float[Tensor, "*axes dim"]:
     """Scales vectors to unit length in float32; zero and non-finite vectors become zero, which means invalid."""
     vectors = vectors.float()
@@ -69,7 +74,7 @@ def build_teacher(name: str, encoder: str, dino: str, device: str | torch.device
         name: one of `TEACHERS`.
         encoder: name of the image-text encoder, for the CLIP teachers (see `ovs3d.spaces.load_encoder`).
         dino: name of the patch encoder, for `dino` (see `ovs3d.spaces.load_patch_encoder`).
-        device: where the models run; it is not part of the cache key.
+        device: where the models run; the cache key knows of it the precision alone.
         **options: keyword arguments of the teacher's class, such as `scale_down` of `clip-crops`.
 
     Raises:

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from ovs3d.spaces import ImageTextEncoder
-from ovs3d.teachers.base import FeatureMeta, JsonValue, resize, unit_or_zero
+from ovs3d.teachers.base import FeatureMeta, JsonValue, precision_option, resize, unit_or_zero
 from ovs3d.teachers.memory import Batches
 from ovs3d.teachers.windows import (
     DIVISORS,
@@ -61,6 +61,7 @@ class ClipCrops:
             "scale_down": scale_down,
             "seed": seed,
             "max_cells": max_cells,
+            **precision_option(encoder.precision),
         }
 
     def extract(self, image: Float[Tensor, "3 h w"]) -> Float[Tensor, "scales gh gw dim"]:

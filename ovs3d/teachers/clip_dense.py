@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ovs3d.errors import UserError
 from ovs3d.spaces import ImageTextEncoder
-from ovs3d.teachers.base import FeatureMeta, JsonValue, resize, unit_or_zero
+from ovs3d.teachers.base import FeatureMeta, JsonValue, precision_option, resize, unit_or_zero
 from ovs3d.teachers.memory import Batches
 from ovs3d.teachers.windows import DIVISORS, storage_grid, window_sides, window_stride
 
@@ -73,6 +73,7 @@ class ClipDense:
             "tile": self.tile,
             "overlap": self.overlap,
             "max_cells": max_cells,
+            **precision_option(encoder.precision),
         }
 
     def extract(self, image: Float[Tensor, "3 h w"]) -> Float[Tensor, "scales gh gw dim"]:

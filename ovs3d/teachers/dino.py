@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ovs3d.spaces import PatchEncoder
-from ovs3d.teachers.base import FeatureMeta, JsonValue, resize, unit_or_zero
+from ovs3d.teachers.base import FeatureMeta, JsonValue, precision_option, resize, unit_or_zero
 from ovs3d.teachers.memory import Batches
 from ovs3d.teachers.windows import storage_grid
 
@@ -20,7 +20,11 @@ class Dino:
         """Takes a loaded encoder that lives on `device`, and the upper limit of the token grid."""
         self.encoder, self.device, self.max_cells = encoder, torch.device(device), max_cells
         self.meta = FeatureMeta("dino", encoder.space, encoder.dim, ("dino",), normalised=True)
-        self.options: dict[str, JsonValue] = {"patch_stride": encoder.patch_stride, "max_cells": max_cells}
+        self.options: dict[str, JsonValue] = {
+            "patch_stride": encoder.patch_stride,
+            "max_cells": max_cells,
+            **precision_option(encoder.precision),
+        }
 
     def extract(self, image: Float[Tensor, "3 h w"]) -> Float[Tensor, "scales gh gw dim"]:
         """Unit-length features of one RGB image in [0, 1], on the CPU."""

@@ -3,6 +3,7 @@
 import pytest
 import timm
 import torch
+import torch.nn.functional as F
 from timm.models.vision_transformer import VisionTransformer
 
 from ovs3d.encoders.dino import (
@@ -47,7 +48,7 @@ def test_fused_attention_equals_timms_own():
 
 @torch.no_grad()
 def test_encoder_normalises_as_imagenet_and_takes_any_grid():
-    encoder = VitPatchEncoder(small_vit(), "toy", CPU, bf16=False)
+    encoder = VitPatchEncoder(small_vit(), "toy", CPU, precision=torch.float32)
     images = torch.rand(1, 3, 16, 40)
     mean, std = (torch.tensor(x).view(3, 1, 1) for x in (IMAGENET_MEAN, IMAGENET_STD))
     assert torch.allclose(encoder.encode_patches(images), patch_tokens(encoder.model, (images - mean) / std))
@@ -82,7 +83,7 @@ DINO = [
 def test_the_authors_models_equal_timms_own_tokens(name, stride, dim):
     torch.manual_seed(0)
     model = timm.create_model(name).eval()
-    encoder = VitPatchEncoder(model, name, CPU, bf16=False)
+    encoder = VitPatchEncoder(model, name, CPU, precision=torch.float32)
     assert (encoder.patch_stride, encoder.dim) == (stride, dim)
     images = torch.rand(1, 3, 224, 224)
     mean, std = (torch.tensor(x).view(3, 1, 1) for x in (IMAGENET_MEAN, IMAGENET_STD))
@@ -92,10 +93,18 @@ def test_the_authors_models_equal_timms_own_tokens(name, stride, dim):
     torch.testing.assert_close(tokens.flatten(2).transpose(1, 2), expected, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
+def test_half_precision_stays_within_a_hundredth(precision):
+    encoder, images = VitPatchEncoder(small_vit(), "toy", CPU, torch.float32), torch.rand(1, 3, 32, 48)
+    exact = F.normalize(encoder.encode_patches(images), dim=1)
+    encoder.precision = precision
+    assert 0.0 < (F.normalize(encoder.encode_patches(images), dim=1) - exact).abs().max() < 2e-2
+
+
 def test_colours_come_from_the_model():
     model = small_vit()
     model.default_cfg = {"mean": (0.5,) * 3, "std": (0.5,) * 3}  # pyright: ignore[reportArgumentType]
-    encoder = VitPatchEncoder(model, "toy", CPU, bf16=False)
+    encoder = VitPatchEncoder(model, "toy", CPU, precision=torch.float32)
     images = torch.rand(1, 3, 32, 32)
     torch.testing.assert_close(encoder.encode_patches(images), patch_tokens(model, images * 2 - 1))
 

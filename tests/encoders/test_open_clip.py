@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import huggingface_hub
 import open_clip
 import pytest
 import torch
@@ -12,7 +13,7 @@ from torch import nn
 from torchvision.transforms.functional import to_pil_image, to_tensor
 
 from ovs3d.encoders.open_clip import OpenClipEncoder, load_open_clip, load_tiny_clip, load_tokenizer
-from ovs3d.encoders.weights import MissingWeights
+from ovs3d.encoders.weights import MissingWeights, fast_precision
 from ovs3d.errors import UserError
 from ovs3d.teachers.clip_crops import ClipCrops
 from ovs3d.teachers.clip_dense import ClipDense
@@ -36,7 +37,7 @@ def model_name(request, tmp_path):
 @pytest.fixture
 def encoder(model_name):
     torch.manual_seed(0)
-    return OpenClipEncoder(open_clip.create_model(model_name), model_name, "toy", CPU, bf16=False)
+    return OpenClipEncoder(open_clip.create_model(model_name), model_name, "toy", CPU, precision=torch.float32)
 
 
 def test_crops_of_the_right_size_equal_open_clips_own(encoder):
@@ -64,7 +65,7 @@ def test_words_are_unit_length_and_equal_open_clips_own(encoder, model_name):
 
 def test_templates_are_averaged_over_unit_vectors(encoder, model_name):
     words, templates = ["a {red} ball", "wall"], ("{}", "a photo of {}.", "{} in a scene")
-    several = OpenClipEncoder(encoder.model, model_name, "toy", CPU, bf16=False, templates=templates)
+    several = OpenClipEncoder(encoder.model, model_name, "toy", CPU, precision=torch.float32, templates=templates)
     for word, found in zip(words, several.encode_text(words), strict=True):
         sentences = encoder.encode_text([word, f"a photo of {word}.", f"{word} in a scene"])
         torch.testing.assert_close(found, F.normalize(sentences.mean(dim=0), dim=0), atol=1e-6, rtol=0)
@@ -76,7 +77,7 @@ def test_local_weights_load_and_name_their_space_by_content(encoder, model_name,
     torch.save(encoder.model.state_dict(), path)
     loaded = load_open_clip(f"{model_name}:{path}", CPU)
     crops = torch.rand(2, 3, 30, 40)
-    loaded.bf16 = False
+    loaded.precision = torch.float32
     assert torch.allclose(loaded.encode_image(crops), encoder.encode_image(crops), atol=1e-6)
     first = loaded.space
     encoder.model.logit_scale.data += 1
@@ -91,11 +92,23 @@ def test_weights_of_another_model_are_a_user_error(model_name, tmp_path):
         load_open_clip(f"{model_name}:{tmp_path / 'other.pt'}", CPU)
 
 
-def test_bf16_stays_within_a_hundredth(encoder):
-    crops = torch.rand(4, 3, 32, 32)
-    exact = F.normalize(encoder.encode_image(crops), dim=-1)
-    encoder.bf16 = True
-    assert (F.normalize(encoder.encode_image(crops), dim=-1) - exact).abs().max() < 2e-2
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
+def test_half_precision_stays_within_a_hundredth(encoder, precision):
+    crops, images = torch.rand(4, 3, 32, 32), torch.rand(1, 3, 64, 96)
+    exact = F.normalize(encoder.encode_image(crops), dim=-1), F.normalize(encoder.encode_dense(images), dim=1)
+    encoder.precision = precision
+    half = F.normalize(encoder.encode_image(crops), dim=-1), F.normalize(encoder.encode_dense(images), dim=1)
+    for found, expected in zip(half, exact, strict=True):
+        assert 0.0 < (found - expected).abs().max() < 2e-2
+
+
+@pytest.mark.parametrize(
+    ("capability", "precision"),
+    [((6, 1), torch.float32), ((7, 0), torch.float16), ((7, 5), torch.float16), ((9, 0), torch.bfloat16)],
+)
+def test_gpus_compute_in_the_half_precision_that_they_have(monkeypatch, capability, precision):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert fast_precision(torch.device("cuda")) == precision
 
 
 def test_tiny_clip_tells_plain_colours_apart():
@@ -115,7 +128,7 @@ def test_tiny_clip_tells_plain_colours_apart():
 def test_real_architectures_equal_open_clip_with_its_own_preprocessing(name, size, dim):
     torch.manual_seed(0)
     model: Any = open_clip.create_model(name)
-    encoder = OpenClipEncoder(model, name, "random", CPU, bf16=False)
+    encoder = OpenClipEncoder(model, name, "random", CPU, precision=torch.float32)
     assert (encoder.image_size, encoder.dim) == (size, dim)
     photographs = [to_pil_image(picture(size, size, seed)) for seed in range(2)]
     prepare: Any = image_transform_v2(PreprocessCfg(**model.visual.preprocess_cfg), is_train=False)
@@ -147,7 +160,7 @@ def test_towers_of_timm_bring_their_own_sizes_and_colours(tmp_path):
     open_clip.add_model_config(tmp_path / "toy-sigmoid.json")
     model = open_clip.create_model("toy-sigmoid")
     model.visual = TimmLikeTower()  # pyright: ignore[reportAttributeAccessIssue]
-    encoder = OpenClipEncoder(model, "toy-sigmoid", "toy", CPU, bf16=False)
+    encoder = OpenClipEncoder(model, "toy-sigmoid", "toy", CPU, precision=torch.float32)
     assert (encoder.dim, encoder.image_size) == (24, 20)
     crops = torch.rand(2, 3, 20, 20)
     mean, std = torch.tensor([0.5, 0.5, 0.5]).view(3, 1, 1), torch.tensor([0.25, 0.5, 0.5]).view(3, 1, 1)
@@ -175,7 +188,7 @@ def test_a_coca_tower_encodes_crops_and_is_refused_by_the_dense_teacher(tmp_path
     }
     (tmp_path / "toy-coca.json").write_text(json.dumps(config))
     open_clip.add_model_config(tmp_path / "toy-coca.json")
-    encoder = OpenClipEncoder(open_clip.create_model("toy-coca"), "toy-coca", "toy", CPU, bf16=False)
+    encoder = OpenClipEncoder(open_clip.create_model("toy-coca"), "toy-coca", "toy", CPU, precision=torch.float32)
     assert encoder.encode_image(torch.rand(2, 3, 48, 48)).shape == encoder.encode_text(["a ball", "a wall"]).shape
     with pytest.raises(UserError, match=r"toy has no dense path.*ViT or ModifiedResNet.*clip-crops"):
         ClipDense(encoder)
@@ -186,7 +199,9 @@ def test_a_tokenizer_that_cannot_be_had_is_one_sentence(monkeypatch):
         raise OSError("We couldn't connect")
 
     monkeypatch.setattr(open_clip, "get_tokenizer", no_network)
-    with pytest.raises(MissingWeights, match=r"tokenizer of ViT-B-16-SigLIP .*OSError.*HF_HOME"):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", "/some/cache")
+    named = r"timm/ViT-B-16-SigLIP tokenizer.json .*folder models--timm--ViT-B-16-SigLIP .*to /some/cache\."
+    with pytest.raises(MissingWeights, match=rf"tokenizer of ViT-B-16-SigLIP .*OSError.*{named}"):
         load_tokenizer("ViT-B-16-SigLIP")
 
     def too_new(words):

@@ -19,7 +19,7 @@ from ovs3d.encoders import weights
 from ovs3d.encoders.hub import CONFIG as HUB_CONFIG
 from ovs3d.encoders.hub import WEIGHTS as HUB_WEIGHTS
 from ovs3d.encoders.open_clip import OpenClipEncoder
-from ovs3d.encoders.sources import Source, check_packages, find_source
+from ovs3d.encoders.sources import Source, check_packages, find_source, tokenizer_repository
 from ovs3d.errors import UserError
 from ovs3d.spaces import load_encoder
 from tests.encoders.downloads import Exploit, HubCache
@@ -106,7 +106,7 @@ def test_a_repository_of_the_hub_brings_architecture_colours_and_activation(hub,
     encoder = load_encoder("hf-hub:org/toy")
     crops = torch.rand(2, 3, 32, 32)
     assert isinstance(encoder, OpenClipEncoder)
-    encoder.bf16 = False
+    encoder.precision = torch.float32
     torch.testing.assert_close(encoder.encode_image(crops), model.encode_image(crops * 2 - 1), atol=1e-5, rtol=0)
     words = F.normalize(model.encode_text(open_clip.get_tokenizer(toy)(["a wall"])), dim=-1)
     torch.testing.assert_close(encoder.encode_text(["a wall"]), words, atol=1e-5, rtol=0)
@@ -130,6 +130,14 @@ def test_repositories_that_cannot_be_used_are_named(hub):
             find_source("hf-hub:org/other")
     with pytest.raises(UserError, match="write hf-hub:ORG/NAME"):
         find_source("hf-hub:no such name")
+
+
+def test_tokenizer_comes_from_the_repository_that_the_model_names(hub):
+    assert tokenizer_repository("xlm-roberta-base-ViT-B-32") == "xlm-roberta-base"
+    for text, repository in ({}, "org/toy"), ({"hf_tokenizer_name": "org/words"}, "org/words"):
+        config = {**CONFIG, "text_cfg": {**CONFIG["text_cfg"], **text}}
+        hub.put("org/toy", HUB_CONFIG, json.dumps({"model_cfg": config}).encode())
+        assert tokenizer_repository("hf-hub:org/toy") == repository
 
 
 def test_missing_weights_say_which_file_goes_where(hub):

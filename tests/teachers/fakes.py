@@ -11,6 +11,7 @@ class FakeClip:
     """Projects average-pooled pixels; the dense form of a patch depends on that patch alone."""
 
     space = "fake-clip"
+    precision = torch.float32
 
     def __init__(self, dim: int = 8, image_size: int = 16, patch_stride: int = 4) -> None:
         self.dim, self.image_size = dim, image_size
@@ -39,6 +40,7 @@ class FakeDino:
     space = "fake-dino"
     dim = 6
     patch_stride = 8
+    precision = torch.float32
 
     def encode_patches(self, images: Tensor) -> Tensor:
         weights = torch.randn(3, self.dim, generator=torch.Generator().manual_seed(2))

@@ -4,6 +4,9 @@ import torch
 import ovs3d.spaces
 from ovs3d.errors import UserError
 from ovs3d.teachers.base import FeatureMeta, Teacher, build_teacher, resize, unit_or_zero
+from ovs3d.teachers.clip_crops import ClipCrops
+from ovs3d.teachers.clip_dense import ClipDense
+from ovs3d.teachers.dino import Dino
 from tests.teachers.fakes import FakeClip, FakeDino, picture
 
 
@@ -31,6 +34,15 @@ def test_build_teacher_loads_the_encoder_it_needs(monkeypatch, name, space):
     assert isinstance(teacher.meta, FeatureMeta)
     assert (teacher.meta.teacher, teacher.meta.space) == (name, space)
     assert teacher.options["max_cells"] == 100
+
+
+@pytest.mark.parametrize(("teacher", "fake"), [(ClipCrops, FakeClip), (ClipDense, FakeClip), (Dino, FakeDino)])
+def test_half_precision_enters_the_key_and_float32_does_not(teacher, fake):
+    encoder = fake()
+    options = teacher(encoder).options
+    assert "precision" not in options
+    encoder.precision = torch.bfloat16
+    assert teacher(encoder).options == {**options, "precision": "bfloat16"}
 
 
 def test_an_unknown_teacher_is_named():

@@ -32,8 +32,8 @@ def features(repetitions: int) -> Iterator[ResultRow]:
     """A view of 1440 x 1080 with ViT-B/16 at three scales, and with DINO ViT-S/8."""
     torch.manual_seed(0)
     cpu = torch.device("cpu")
-    clip = OpenClipEncoder(open_clip.create_model("ViT-B-16"), "ViT-B-16", "random", cpu, bf16=False)
-    dino = VitPatchEncoder(timm.create_model("vit_small_patch8_224_dino"), "random", cpu, bf16=False)
+    clip = OpenClipEncoder(open_clip.create_model("ViT-B-16"), "ViT-B-16", "random", cpu, precision=torch.float32)
+    dino = VitPatchEncoder(timm.create_model("vit_small_patch8_224_dino"), "random", cpu, precision=torch.float32)
     image = torch.rand(3, HEIGHT, WIDTH)
     yield from stored_sizes([ClipDense(clip), Dino(dino)], image)
     yield from extraction(clip, image, repetitions)
