@@ -30,6 +30,7 @@ class Reclass(Command):
         from nerfstudio.utils.rich_utils import CONSOLE
 
         from ovs3d.config import best_device
+        from ovs3d.errors import UserError
         from ovs3d.preflight import read_geometry
 
         path, config = read_geometry(self.run_path)
@@ -46,6 +47,8 @@ class Reclass(Command):
             beside = path.resolve().parent.parent
             config.output_dir, config.experiment_name = beside.parent.parent, beside.parent.name
             config.method_name = beside.name
+        if config.get_base_dir().resolve() == path.parent.resolve():
+            raise UserError(f"--timestamp {self.timestamp} is the name of {path.parent} itself; give another one.")
         main(config)
         CONSOLE.print(f"Run: {config.get_base_dir()}")
         return Report({"run": config.get_base_dir()})

@@ -61,3 +61,8 @@ def test_names_stay_in_the_folders_of_the_host(old: Path, tmp_path: Path, monkey
     assert (config.experiment_name, config.method_name) == ("room", "ovs3d-tiny")
     elsewhere = asked(monkeypatch, old, "--output-dir", str(tmp_path / "other"))
     assert elsewhere.get_base_dir() == tmp_path / "other" / "room" / "ovs3d-tiny" / "new"
+
+
+def test_name_of_the_old_run_is_refused(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["reclass", str(old), "--classes", "room", "door", "--timestamp", "old"]) == 2
+    assert "give another one" in capsys.readouterr().err
