@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -15,8 +16,19 @@ import pytest
 
 from ovs3d import __version__
 from ovs3d.cli.command import Command, Report
-from ovs3d.cli.main import COMMANDS, main
+from ovs3d.cli.main import COMMANDS, SPINS, main
 from ovs3d.errors import UserError
+
+
+@pytest.mark.parametrize(("own", "expected"), [(None, SPINS), ("7", "7")])
+def test_idle_threads_leave_the_cores_to_others(
+    own: str | None, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOMP_SPINCOUNT", own or "")
+    if own is None:
+        monkeypatch.delenv("GOMP_SPINCOUNT")
+    assert main(["eval", str(tmp_path / "nowhere")]) == 2
+    assert os.environ["GOMP_SPINCOUNT"] == expected
 
 
 @dataclasses.dataclass
