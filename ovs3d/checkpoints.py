@@ -58,8 +58,13 @@ def check_resume(config: "OVS3DTrainerConfig") -> None:
 def model_shapes(config: "OVS3DModelConfig") -> dict[str, torch.Size]:
     """Shapes of the numbers that a model keeps in its checkpoints."""
     with torch.device("meta"):
-        model = config.setup(scene_box=SceneBox(torch.tensor([[-1.0] * 3, [1.0] * 3])), num_train_data=0)
-    return {name: value.shape for name, value in model.state_dict().items()}
+        return {name: value.shape for name, value in build_model(config).state_dict().items()}
+
+
+def build_model(config: "OVS3DModelConfig") -> "OVS3DModel":
+    """An untrained model; the host wants a box and a number of photographs, which it does not use."""
+    box = SceneBox(torch.tensor([[-1.0] * 3, [1.0] * 3]))
+    return config.setup(scene_box=box, num_train_data=0)
 
 
 def model_state(checkpoint: dict) -> dict[str, torch.Tensor]:

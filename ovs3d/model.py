@@ -170,8 +170,7 @@ class OVS3DModel(Model):
             outputs["levels"] = (edges, weights, proposal_edges, proposal_weights)
         elif self.has_semantics:
             # The heaviest samples are among those that have a colour, unless more are asked for than those.
-            enough = self.config.kept_samples <= self.config.coloured_samples
-            if enough:
+            if self.config.kept_samples <= self.config.coloured_samples:
                 whole, indices = rendering.heaviest_samples(shown, self.config.kept_samples)
                 samples = self.as_seen(pick(near, indices), pick(surfaces, indices), whole)
             else:

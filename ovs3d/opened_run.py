@@ -9,10 +9,9 @@ import torch
 from jaxtyping import Float
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
-from nerfstudio.data.scene_box import SceneBox
 from torch import Tensor
 
-from ovs3d.checkpoints import latest_checkpoint, model_state
+from ovs3d.checkpoints import build_model, latest_checkpoint, model_state
 from ovs3d.errors import UserError
 from ovs3d.field.backbones import check_backbone
 from ovs3d.model import ExtraOutput, OVS3DModel
@@ -64,8 +63,7 @@ class OpenedRun:
         check_backbone(config.pipeline.model.backbone, device)
         if data is not None:
             config.pipeline.datamanager.data = data
-        box = SceneBox(torch.tensor([[-1.0] * 3, [1.0] * 3]))
-        model = OVS3DModel(config.pipeline.model, scene_box=box, num_train_data=0)
+        model = build_model(config.pipeline.model)
         checkpoint = torch.load(latest_checkpoint(path), map_location="cpu", weights_only=True)
         state = model_state(checkpoint)
         try:

@@ -74,6 +74,12 @@ class _PreparedScene:
     held_out: list[int]
 
 
+def split_scene(config: OVS3DDataParserConfig, posed: PosedViews, labels: LabelFiles) -> tuple[list[int], list[int]]:
+    """Indices of the training views and of the held-out ones, see `split_views`."""
+    masked = [labels.masks and path is not None for path in labels.paths]
+    return split_views(posed, masked, config.protocol, config.held_out)
+
+
 def normalise_poses(posed: PosedViews, config: OVS3DDataParserConfig) -> tuple[torch.Tensor, torch.Tensor, float]:
     """Orients, centres and scales the poses of all views, so that every split gets the same world.
 
@@ -133,8 +139,7 @@ class OVS3DDataParser(DataParser):
         folder = scene_folder(config.data)
         posed = read_scene(config.data)
         labels = find_labels(folder, [view.image for view in posed.views])
-        masked = [labels.masks and path is not None for path in labels.paths]
-        train, held_out = split_views(posed, masked, config.protocol, config.held_out)
+        train, held_out = split_scene(config, posed, labels)
         poses, transform, scale = normalise_poses(posed, config)
         classes = resolve_classes(config.classes, folder)
         views = training_views(posed.views, config.max_side)

@@ -21,17 +21,16 @@ class PhotoMasks:
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
-        self._masks = [read_mask(path) for path in paths]
+        masks = [read_mask(path) for path in paths]
+        self._sizes = torch.tensor([[mask.shape[1], mask.shape[0]] for mask in masks])
+        self._starts = self._sizes.prod(dim=1).cumsum(dim=0) - self._sizes.prod(dim=1)
+        self._pixels = torch.cat([mask.flatten() for mask in masks])
 
     def visible(self, views: Int[Tensor, " rays"], uv: Float[Tensor, "rays 2"]) -> Bool[Tensor, " rays"]:
         """Whether places `uv` = (x / width, y / height), in [0, 1], of `views` count."""
-        visible = torch.empty(len(views), dtype=torch.bool)
-        for view in views.unique().tolist():
-            mask, here = self._masks[view], views == view
-            size = torch.tensor([mask.shape[1], mask.shape[0]])
-            x, y = (uv[here].cpu() * size).long().clamp(min=torch.zeros(2).long(), max=size - 1).unbind(dim=-1)
-            visible[here] = mask[y, x]
-        return visible
+        sizes = self._sizes[views]
+        x, y = torch.minimum((uv * sizes).long().clamp(min=0), sizes - 1).unbind(dim=-1)
+        return self._pixels[self._starts[views] + y * sizes[:, 0] + x]
 
 
 def read_mask(path: Path) -> Bool[Tensor, "h w"]:

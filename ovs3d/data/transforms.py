@@ -89,7 +89,7 @@ def views_from_meta(meta: Mapping[str, Any], folder: Path, source: Path) -> Pose
         views=views,
         camera_type=CAMERA_MODEL_TO_TYPE[model],
         train=train,
-        held_out=test or val or test,
+        held_out=None if test is None and val is None else test or val or frozenset(),
         orientation=orientation,
         applied_transform=None if applied is None else _matrix(applied, f"{source}, applied_transform,")[:3],
         applied_scale=_number(meta, "applied_scale", str(source)) if "applied_scale" in meta else 1.0,

@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from ovs3d.data.classes import resolve_classes
-from ovs3d.data.dataparser import OVS3DDataParserConfig, normalise_poses, require_max_side
+from ovs3d.data.dataparser import OVS3DDataParserConfig, normalise_poses, require_max_side, split_scene
 from ovs3d.data.images import check_decodes, in_threads
 from ovs3d.data.labels import find_labels, load_label_map
 from ovs3d.data.layouts import read_scene, scene_folder
-from ovs3d.data.splits import split_views
 from ovs3d.data.views import PosedViews
 from ovs3d.errors import UserError
 
@@ -60,8 +59,7 @@ def training_images(config: OVS3DDataParserConfig, posed: PosedViews | None = No
 def split_images(config: OVS3DDataParserConfig, posed: PosedViews) -> tuple[list[Path], list[Path]]:
     """The untouched photographs of the training views and of the held-out ones, in the dataparser's order."""
     labels = find_labels(scene_folder(config.data), [view.image for view in posed.views])
-    masked = [labels.masks and path is not None for path in labels.paths]
-    train, held_out = split_views(posed, masked, config.protocol, config.held_out)
+    train, held_out = split_scene(config, posed, labels)
     return [posed.views[index].image for index in train], [posed.views[index].image for index in held_out]
 
 
@@ -81,9 +79,8 @@ def check_geometry_fits(run: Path, trained: OVS3DDataParserConfig, now: OVS3DDat
     world = run / "dataparser_transforms.json"
     if world.is_file():
         kept = json.loads(world.read_text(encoding="utf-8"))
-        if not np.allclose(
-            [*np.ravel(kept["transform"]), kept["scale"]], [*transform.flatten().tolist(), scale], atol=1e-4
-        ):
+        same_place = np.allclose(kept["transform"], transform.numpy(), atol=1e-4)
+        if not (same_place and np.isclose(kept["scale"], scale, atol=1e-4)):
             raise UserError(
                 f"The geometry of {run} lies in another world than {now.data}: other poses, orientation, centre or "
                 "scale; train it anew."

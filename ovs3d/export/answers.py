@@ -13,7 +13,7 @@ from ovs3d.evaluation.report import write_json
 from ovs3d.export.boxes import box_record
 from ovs3d.files import whole_file
 from ovs3d.query.ask import Query
-from ovs3d.query.score import Judgement
+from ovs3d.query.score import FOUND, Judgement
 from ovs3d.scene import Scene
 
 LOOK_SIDE = 800
@@ -64,4 +64,4 @@ def enlarged_mask(judged: Judgement, size: tuple[int, int]) -> Image.Image:
     """Where something was found, 0 or 255, in a picture of `size` = (rows, columns)."""
     height, width = size
     shown = Image.fromarray(judged.shown.numpy().astype(np.float32)).resize((width, height), Image.Resampling.BILINEAR)
-    return Image.fromarray(np.asarray(shown) > 0.5).convert("L")
+    return Image.fromarray(np.asarray(shown) > FOUND).convert("L")

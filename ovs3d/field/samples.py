@@ -1,7 +1,7 @@
 """Cached samples: with density frozen, a ray is its few heaviest samples, and stage 2 needs nothing else of it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
@@ -100,5 +100,9 @@ def build_table(
         chunk = slice(start, start + CHUNK)
         parts.append(sample_rays(views[chunk], uv[chunk]).to(torch.float16).to("cpu"))
         progress(min(start + CHUNK, len(views)), len(views))
-    samples = KeptSamples(*(torch.cat([getattr(part, f.name) for part in parts]) for f in fields(KeptSamples)))
+    samples = KeptSamples(
+        torch.cat([part.points for part in parts]),
+        torch.cat([part.weights for part in parts]),
+        torch.cat([part.colours for part in parts]),
+    )
     return SampleTable(views, uv, samples, (view_count, rows, columns))

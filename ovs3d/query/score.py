@@ -9,6 +9,8 @@ from torch import Tensor
 from ovs3d.query.calibration import Calibration, gather_evidence
 from ovs3d.relevancy import against_negatives, relevancy
 
+FOUND = 0.5
+"""What is shown above it, confidence or score, belongs to the mask."""
 OTHER_NAME = 0.95
 """Words whose embeddings are at least so near to the query are other names of it, and no negatives."""
 
@@ -56,9 +58,9 @@ def judge(question: Question, similarity: Float[Tensor, "*n"], to_others: Float[
     """Judges features by their cosines with the question's vector and its others."""
     scores = against_negatives(similarity[..., None], to_others[..., question.negatives])[..., 0]
     if question.calibration is None:
-        return Judgement(scores, None, scores > 0.5)
+        return Judgement(scores, None, scores > FOUND)
     confidence = question.calibration(question.evidence(similarity, to_others))
-    return Judgement(scores, confidence, confidence > 0.5)
+    return Judgement(scores, confidence, confidence > FOUND)
 
 
 def rivals(query: Float[Tensor, " dim"], words: Float[Tensor, "words dim"]) -> Bool[Tensor, " words"]:

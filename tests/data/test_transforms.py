@@ -63,6 +63,11 @@ def test_listed_splits(tmp_path: Path) -> None:
     assert posed.held_out == {tmp_path / names[3]}
 
 
+@pytest.mark.parametrize("lists", [{"test_filenames": []}, {"val_filenames": []}])
+def test_empty_list_holds_out_nothing(lists: dict, tmp_path: Path) -> None:
+    assert read_transforms(write_transforms(tmp_path, 3, **lists) / "transforms.json").held_out == frozenset()
+
+
 def test_several_missing_images_are_counted(tmp_path: Path) -> None:
     scene = write_transforms(tmp_path, 5)
     for i in (1, 3, 4):
