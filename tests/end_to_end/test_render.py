@@ -103,7 +103,11 @@ def test_other_words_segment_a_trained_run(scene: Scene) -> None:
     torch.testing.assert_close(found.scores[..., 1:], expected, atol=1e-5, rtol=0.0)
     assert other.prototypes.vectors.shape[0] == 3
     # What a word stands against are the other words of that scene.
-    assert not other.query("door", camera).found
+    asked = scene.with_classes(["blue box", "room", "door"]).query("door", camera)
+    against = scene.query("door", camera, negatives=["blue box", "room"])
+    torch.testing.assert_close(asked.judged.scores, against.judged.scores, atol=1e-5, rtol=0.0)
+    unlike = scene.query("door", camera)
+    assert (asked.judged.scores - unlike.judged.scores).abs().max() > 0.01
     with pytest.raises(UserError, match="at least 2"):
         scene.with_classes(["room"])
 
