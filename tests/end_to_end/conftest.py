@@ -24,7 +24,7 @@ def features_folder(scene_folder: Path, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="session")
 def trained(scene_folder: Path, features_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> OVS3DTrainerConfig:
-    """The configuration of a finished run: enough steps to learn the scene, the checkpoint before the semantics kept."""
+    """The configuration of a finished run: enough steps to learn the scene; its geometry alone is kept as well."""
     config = small_config(scene_folder, features_folder, tmp_path_factory.mktemp("outputs"))
     config.save_only_latest_checkpoint = False
     train(config)

@@ -14,7 +14,7 @@ from ovs3d.config import ovs3d_tiny_method
 from ovs3d.trainer import OVS3DTrainerConfig
 
 GEOMETRY_STEPS, STEPS = 1000, 1300
-"""Of a run whose answers are tested: with 500 steps in all, one seed in eight labels a quarter of the pixels wrongly."""
+"""Of a run whose answers are tested; with 500 steps in all, one seed in eight mistook a quarter of the pixels."""
 LOGGED_STEPS = (12, 21)
 """(geometry, in all) of runs whose logs are read: the host logs every tenth step, and these end on one."""
 

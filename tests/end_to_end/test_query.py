@@ -85,11 +85,15 @@ def test_question_that_does_not_fit_is_named(scene: Scene) -> None:
         scene.query("door")
 
 
-def test_command_writes_pictures_masks_and_numbers(run: Path, scene: Scene, tmp_path: Path) -> None:
+def test_command_writes_pictures_masks_and_numbers(
+    run: Path, scene: Scene, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     name = CLASSES[1]
     view, where = truth(scene, name)
     assert main(["query", str(run), name, "--out", str(tmp_path)]) == 0
     answer = json.loads((tmp_path / "query.json").read_text())
+    at = ", ".join(f"{number:.2f}" for number in answer["centroid"])
+    assert f"points about ({at}), in a box of (" in capsys.readouterr().out
     assert answer["query"] == name and len(answer["views"]) == len(scene.held_out_outputs.image_filenames)
     mask = torch.from_numpy(np.asarray(Image.open(tmp_path / "masks" / f"{view}.png")) > 0)
     assert iou(mask, where) > 0.7
