@@ -15,7 +15,7 @@ from torch import Tensor
 from ovs3d.data.datamanager import OVS3DDataManager, OVS3DDataManagerConfig
 from ovs3d.data.distances import ViewDistances
 from ovs3d.evaluation.lattice import render_lattice
-from ovs3d.evaluation.metrics import ConfusionMatrix, PaperScore, psnr
+from ovs3d.evaluation.metrics import ConfusionMatrix, PaperScore, psnr, visible
 from ovs3d.field.samples import KeptSamples, SampleTable, build_table
 from ovs3d.model import OVS3DModel
 from ovs3d.model_config import OVS3DModelConfig
@@ -116,7 +116,7 @@ class OVS3DPipeline(VanillaPipeline):
         model, values = self.model, []
         self.eval()
         for outputs, item in render_lattice(model, self.datamanager.eval_dataset, LATTICE_STEP):
-            values.append(psnr(outputs["rgb"].clamp(0.0, 1.0), item["image"]))
+            values.append(psnr(outputs["rgb"].clamp(0.0, 1.0), item["image"], visible(item)))
             if "class_id" in outputs and "labels" in item:
                 model.count(outputs["class_id"][..., 0].long().cpu(), item["labels"].cpu())
         self.train()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
 from torch import Tensor
@@ -15,6 +15,7 @@ from torch import Tensor
 from ovs3d.data.distances import known_distance
 from ovs3d.data.images import image_size, read_rgb
 from ovs3d.data.labels import load_label_map
+from ovs3d.data.photo_masks import read_mask
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class View:
     """Exact labels, -1 = ignore, or None where the data has none."""
     distance: Float[Tensor, "h w"] | None = None
     """Distance along the ray in scene units by the data's depth map, 0 = unknown, or None where the data has none."""
+    mask: Bool[Tensor, "h w"] | None = None
+    """Where the photograph counts, or None for everywhere."""
 
 
 def read_views(outputs: DataparserOutputs, classes: tuple[str, ...]) -> Iterator[View]:
@@ -75,6 +78,7 @@ def read_views(outputs: DataparserOutputs, classes: tuple[str, ...]) -> Iterator
             photo=torch.from_numpy(photo),
             labels=None if labels is None else torch.from_numpy(labels),
             distance=known_distance(outputs, index, (photo.shape[0], photo.shape[1])),
+            mask=None if outputs.mask_filenames is None else read_mask(Path(outputs.mask_filenames[index])),
         )
 
 

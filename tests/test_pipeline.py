@@ -136,6 +136,20 @@ def test_labelled_views_alone_are_scored(pipeline: OVS3DPipeline) -> None:
     }
 
 
+def test_masked_pixels_are_not_measured(pipeline: OVS3DPipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset, model = pipeline.datamanager.eval_dataset, pipeline.model
+    item, mask = dataset[0], torch.zeros(36, 48, 1, dtype=torch.bool)
+    mask[:, 24:] = True
+    pipeline.eval()
+    outputs = model.get_outputs_for_camera(dataset.cameras[0:1])
+    metrics, _ = model.get_image_metrics_and_images(outputs, {**item, "mask": mask})
+    rendered = outputs["rgb"].clamp(0.0, 1.0)[:, 24:]
+    assert metrics["psnr"] == pytest.approx(psnr(rendered, item["image"][:, 24:]), abs=1e-4)
+    monkeypatch.setattr(type(dataset), "__getitem__", lambda *_: {**item, "mask": mask})
+    while_training = pipeline.get_average_eval_image_metrics(step=BORDER)
+    assert while_training["psnr"] == pytest.approx(psnr(rendered[::8, ::8], item["image"][::8, 24::8]), abs=1e-3)
+
+
 def test_geometry_stage_evaluates_without_miou(pipeline: OVS3DPipeline) -> None:
     pipeline.eval()
     metrics = pipeline.get_average_eval_image_metrics()

@@ -1,4 +1,4 @@
-"""Masks of the training photographs: what lies under them must teach nothing."""
+"""Masks of photographs: what lies under them teaches nothing, and its colours are not measured."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ class PhotoMasks:
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
-        masks = [read_mask(path) for path in paths]
+        masks = [read_mask(path, SIDE) for path in paths]
         self._sizes = torch.tensor([[mask.shape[1], mask.shape[0]] for mask in masks])
         self._starts = self._sizes.prod(dim=1).cumsum(dim=0) - self._sizes.prod(dim=1)
         self._pixels = torch.cat([mask.flatten() for mask in masks])
@@ -33,9 +33,9 @@ class PhotoMasks:
         return self._pixels[self._starts[views] + y * sizes[:, 0] + x]
 
 
-def read_mask(path: Path) -> Bool[Tensor, "h w"]:
-    """A mask in at most `SIDE` pixels on the long side."""
+def read_mask(path: Path, side: int | None = None) -> Bool[Tensor, "h w"]:
+    """A mask, True where the photograph counts, in at most `side` pixels on the long side."""
     with Image.open(path) as picture:
-        scale = min(1.0, SIDE / max(picture.size))
+        scale = 1.0 if side is None else min(1.0, side / max(picture.size))
         size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
         return torch.from_numpy(np.asarray(picture.convert("L").resize(size, Image.Resampling.NEAREST)) > 0)

@@ -5,7 +5,8 @@
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -132,17 +133,29 @@ def relative_depth_errors(rendered: Float[Tensor, "h w"], known: Float[Tensor, "
     return (rendered[seen] - known[seen]).abs() / known[seen]
 
 
-def psnr(rendered: Float[Tensor, "h w 3"], photo: Float[Tensor, "h w 3"]) -> float:
-    """Peak signal-to-noise ratio in dB of images in [0, 1]; infinite for equal images."""
-    error = torch.mean((rendered.double() - photo.double()) ** 2).item()
+def psnr(
+    rendered: Float[Tensor, "h w 3"], photo: Float[Tensor, "h w 3"], mask: Bool[Tensor, "h w"] | None = None
+) -> float:
+    """Peak signal-to-noise ratio in dB of images in [0, 1], where `mask` is true; infinite for equal images."""
+    squares = (rendered.double() - photo.double()) ** 2
+    error = (squares if mask is None else squares[mask]).mean().item()
     return -10.0 * math.log10(error) if error > 0 else math.inf
 
 
-def ssim(rendered: Float[Tensor, "h w 3"], photo: Float[Tensor, "h w 3"]) -> float:
-    """Structural similarity of images in [0, 1] (Gaussian window of 11 pixels, sigma 1.5, data range 1), at most 1."""
+def ssim(
+    rendered: Float[Tensor, "h w 3"], photo: Float[Tensor, "h w 3"], mask: Bool[Tensor, "h w"] | None = None
+) -> float:
+    """Structural similarity of images in [0, 1] (Gaussian window of 11 pixels, sigma 1.5, data range 1), at most 1.
+
+    With a `mask` it is the mean over the windows whose middle is true there.
+    """
     from torchmetrics.functional.image import structural_similarity_index_measure
 
     first, second = (image.float().permute(2, 0, 1)[None] for image in (rendered, photo))
-    value = structural_similarity_index_measure(first, second, data_range=1.0)
-    assert isinstance(value, Tensor)
-    return value.item()
+    value, places = structural_similarity_index_measure(first, second, data_range=1.0, return_full_image=True)
+    return (value if mask is None else places[0].mean(dim=0)[mask].mean()).item()
+
+
+def visible(item: Mapping[str, Any]) -> Bool[Tensor, "h w"] | None:
+    """The mask of a view as the host hands it over, `mask` [h, w, 1]; None where it has none."""
+    return item["mask"][..., 0] > 0 if "mask" in item else None

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from ovs3d.cli.main import main
 from ovs3d.evaluation.figures import MARGIN, TITLE_HEIGHT
+from ovs3d.evaluation.metrics import psnr
 from ovs3d.evaluation.protocols import evaluate
 from ovs3d.export.video import read_frames
 from ovs3d.scene import Scene
@@ -40,6 +42,26 @@ def test_eval_without_labels_says_so(run: Path, scene_folder: Path, tmp_path: Pa
     assert main(["eval", str(run), "--out", str(tmp_path / "out"), "--data", str(bare)]) == 0
     assert "no labels" in capsys.readouterr().out
     assert json.loads((tmp_path / "out" / "eval.json").read_text())["segmentation"] is None
+
+
+def test_eval_leaves_out_what_lies_under_masks(run: Path, scene_folder: Path, scene: Scene, tmp_path: Path) -> None:
+    masked = shutil.copytree(scene_folder, tmp_path / "masked")
+    poses = json.loads((masked / "transforms.json").read_text())
+    mask = np.full((HEIGHT, WIDTH), 255, np.uint8)
+    mask[:, : WIDTH // 2] = 0
+    Image.fromarray(mask).save(masked / "mask.png")
+    for frame in poses["frames"]:
+        photo = np.asarray(Image.open(masked / frame["file_path"])).copy()
+        photo[mask == 0] = 0
+        Image.fromarray(photo).save(masked / frame["file_path"])
+        frame["mask_path"] = "mask.png"
+    (masked / "transforms.json").write_text(json.dumps(poses))
+    assert main(["eval", str(run), "--out", str(tmp_path / "out"), "--data", str(masked)]) == 0
+    rows = json.loads((tmp_path / "out" / "eval.json").read_text())["views"]
+    seen = torch.from_numpy(mask > 0)
+    for row, view in zip(rows, scene.held_out(), strict=True):
+        rgb = scene.segment(view.camera, with_scores=False).rgb
+        assert row["psnr"] == pytest.approx(psnr(rgb[seen][None], view.photo[seen][None]), abs=1e-3)
 
 
 def test_eval_of_geometry_alone_measures_colour_and_has_no_masks(

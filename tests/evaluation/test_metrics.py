@@ -6,7 +6,7 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, confusion_matrix, jaccard_score
 
-from ovs3d.evaluation.metrics import ConfusionMatrix, PaperScore, psnr, ssim
+from ovs3d.evaluation.metrics import ConfusionMatrix, PaperScore, psnr, ssim, visible
 
 
 def random_maps(classes: int, seed: int, views: int = 3) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -154,6 +154,22 @@ def test_psnr_by_hand():
     photo = torch.zeros(4, 5, 3)
     assert psnr(photo + 0.1, photo) == pytest.approx(20.0, abs=1e-5)
     assert psnr(photo, photo) == math.inf
+
+
+def test_what_lies_under_a_mask_is_not_measured():
+    generator = torch.Generator().manual_seed(1)
+    photo = torch.rand(32, 40, 3, generator=generator)
+    rendered, mask = photo + 0.1, torch.ones(32, 40, dtype=torch.bool)
+    mask[:, :20] = False
+    for wrong in (0.3, 0.9):
+        rendered[:, :15] = wrong  # The windows of SSIM are 11 pixels wide.
+        assert psnr(rendered, photo, mask) == pytest.approx(20.0, abs=1e-5)
+        assert ssim(rendered, photo, mask) == pytest.approx(ssim(photo + 0.1, photo, mask), abs=1e-6)
+    whole = torch.ones_like(mask)
+    assert psnr(rendered, photo, whole) == psnr(rendered, photo) < 19.0
+    assert ssim(rendered, photo, whole) == pytest.approx(ssim(rendered, photo), abs=0.02)
+    assert visible({"image": photo}) is None
+    assert visible({"mask": mask[..., None]}) is not None
 
 
 def test_ssim_is_one_for_equal_images_and_equals_skimage():
