@@ -15,7 +15,7 @@ EXAMPLE = re.compile(r"(?<=^```console\n)\$ (?P<command>(?:.*\\\n)*.*\n)(?P<outp
 """A block of the guide: a command, which may go over several lines, and what it printed."""
 LONGEST = 30
 """Lines of output that are shown whole; of more, the last `LAST`."""
-LAST = 6
+LAST = 12
 WIDTH = 110
 """Of the terminal that the commands see, in characters."""
 PROGRESS = "━"
