@@ -15,6 +15,8 @@ FONT_SIZE = 16
 ROW_HEIGHT = 26
 SWATCH = 16
 GAP = 8
+LEGEND_WIDTH = 1280
+"""Widest legend in pixels for which the four sizes above hold; they grow with wider ones."""
 
 
 @functools.lru_cache(maxsize=8)
@@ -107,26 +109,29 @@ def draw_legend(
     """A white strip of swatches with names, in as many equal columns as fit `width` pixels, filled row by row.
 
     Names longer than a quarter of the strip and than 240 pixels end in "...". No names give a strip of height zero.
+    Letters are `FONT_SIZE` pixels high, and larger in strips wider than `LEGEND_WIDTH`, which are shown smaller.
 
     Raises:
         ValueError: there are not as many colours as names.
     """
     if len(names) != len(colours):
         raise ValueError(f"names and colours must be equally many. Got: {len(names)} and {len(colours)}.")
-    fonts = [load_font(FONT_SIZE, name) for name in names]
-    before_text = SWATCH + 2 * GAP
+    scale = max(1.0, width / LEGEND_WIDTH)
+    font_size, row_height, swatch, gap = (round(scale * size) for size in (FONT_SIZE, ROW_HEIGHT, SWATCH, GAP))
+    fonts = [load_font(font_size, name) for name in names]
+    before_text = swatch + 2 * gap
     # One long name must not cost all others their columns.
-    room = min(max(240, width // 4), width - before_text - GAP)
+    room = min(max(240, width // 4), width - before_text - gap)
     texts = [shorten(name, font, room) for name, font in zip(names, fonts, strict=True)]
     widest = max((font.getlength(text) for font, text in zip(fonts, texts, strict=True)), default=0)
-    column_width = before_text + math.ceil(widest) + GAP
+    column_width = before_text + math.ceil(widest) + gap
     columns = max(1, width // column_width)
     rows = math.ceil(len(names) / columns)
-    picture = Image.new("RGB", (width, rows * ROW_HEIGHT), "white")
+    picture = Image.new("RGB", (width, rows * row_height), "white")
     draw = ImageDraw.Draw(picture)
     for index, (text, font) in enumerate(zip(texts, fonts, strict=True)):
-        left, middle = (index % columns) * column_width, index // columns * ROW_HEIGHT + ROW_HEIGHT // 2
-        box = (left + GAP, middle - SWATCH // 2, left + GAP + SWATCH, middle + SWATCH // 2)
+        left, middle = (index % columns) * column_width, index // columns * row_height + row_height // 2
+        box = (left + gap, middle - swatch // 2, left + gap + swatch, middle + swatch // 2)
         draw.rectangle(box, fill=tuple(int(channel) for channel in colours[index]))
         draw.text((left + before_text, middle), text, fill="black", font=font, anchor="lm")
     return np.asarray(picture)

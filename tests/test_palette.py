@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from ovs3d.palette import IGNORE_COLOUR, ROW_HEIGHT, SWATCH, class_colours, colourise, draw_legend, load_font, overlay
+from ovs3d.palette import (
+    IGNORE_COLOUR,
+    LEGEND_WIDTH,
+    ROW_HEIGHT,
+    SWATCH,
+    class_colours,
+    colourise,
+    draw_legend,
+    load_font,
+    overlay,
+)
 
 
 def closest(colours: np.ndarray) -> float:
@@ -59,6 +69,14 @@ def test_legend_shows_every_colour_as_a_whole_swatch(count, width):
         assert (legend == colour).all(axis=-1).sum() >= SWATCH**2
     one_column = count * ROW_HEIGHT
     assert legend.shape[0] == one_column if width == 120 else legend.shape[0] <= max(ROW_HEIGHT, one_column // 3)
+
+
+def test_letters_of_a_wide_legend_grow_with_it():
+    names, colours = [f"class number {index}" for index in range(12)], class_colours(12)
+    usual, wide = (draw_legend(names, colours, width) for width in (LEGEND_WIDTH, 2 * LEGEND_WIDTH))
+    assert wide.shape == (2 * usual.shape[0], 2 * usual.shape[1], 3)
+    for colour in colours:
+        assert (wide == colour).all(axis=-1).sum() >= (2 * SWATCH) ** 2
 
 
 def test_legend_of_nothing_is_empty_and_counts_must_agree():

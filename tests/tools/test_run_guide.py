@@ -37,7 +37,10 @@ def test_outputs_are_those_of_now_and_a_second_time_changes_nothing_else(tmp_pat
 
 
 def test_long_outputs_are_cut_and_bars_and_folders_left_out(tmp_path: Path) -> None:
-    assert shown("\n".join(str(line) for line in range(100)), tmp_path) == "...\n88\n89\n90\n91\n92\n93\n94\n95\n96\n97\n98\n99\n"
+    assert (
+        shown("\n".join(str(line) for line in range(100)), tmp_path)
+        == "...\n88\n89\n90\n91\n92\n93\n94\n95\n96\n97\n98\n99\n"
+    )
     assert shown(f"Rendering ━━━ 100%\n\nVideo: {tmp_path}/a.mp4 \n", tmp_path) == "Video: a.mp4\n"
 
 
