@@ -1,11 +1,14 @@
 """Makes the figure of docs/your-own-scene.md: a run of the bundled scene that is right, and three that went wrong."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import tyro
 from jaxtyping import UInt8
 from PIL import Image
+from scipy.spatial.transform import Rotation
 
 from ovs3d.benchmarks.runs import train
 from ovs3d.data.layouts import read_scene
@@ -19,6 +22,8 @@ from tools.results.variants import ENCODERS
 
 FEW = 6
 """Photographs of the run that has too few."""
+TURNED = 2.0
+"""Degrees by which the cameras are turned in the run whose poses are wrong."""
 UNNAMED = "wallpaper"
 """What has no word in the run whose words are too few."""
 
@@ -39,14 +44,13 @@ def main(
         out: the PNG.
         view: index of the held-out view that is shown.
     """
-    run = find_run(demo)
-    right = Scene.load(run)
+    right = Scene.load(find_run(demo))
     name = list(right.held_out())[view].name
     words = [name for name in right.classes if name != UNNAMED]
     rows = {
         f"{len(right.train_outputs.cameras)} photographs": right,
         f"{FEW} photographs": Scene.load(train_on_few(root, data, right)),
-        "widest windows alone": Scene.load(train_on_wide_windows(root, data, run)),
+        f"poses wrong by {TURNED:.0f} degrees": Scene.load(train_on_wrong_poses(root, data)),
         f"no word for the {UNNAMED}": right.with_classes(words),
     }
     figure = np.concatenate([figure_row(title, scene, name, right.classes) for title, scene in rows.items()])
@@ -62,10 +66,20 @@ def train_on_few(root: Path, data: Path, right: Scene) -> Path:
     return train(root, "few", "ovs3d-tiny", data, 0, flags)
 
 
-def train_on_wide_windows(root: Path, data: Path, run: Path) -> Path:
-    """A run on the geometry of another, whose teacher looks through its widest windows alone."""
-    flags = (*ENCODERS, "--load-geometry", run, "--pipeline.datamanager.levels", "0")
-    return train(root, "wide", "ovs3d-tiny", data, 0, flags)
+def train_on_wrong_poses(root: Path, data: Path) -> Path:
+    """A run whose training cameras are each turned by `TURNED` degrees, about axes of their own."""
+    scene = root / "turned"
+    shutil.copytree(data, scene, dirs_exist_ok=True)
+    poses = json.loads((data / "transforms.json").read_text(encoding="utf-8"))
+    generator = np.random.default_rng(0)
+    for frame in poses["frames"]:
+        if frame["file_path"] in poses["train_filenames"]:
+            pose, axis = np.array(frame["transform_matrix"]), generator.normal(size=3)
+            turn = Rotation.from_rotvec(TURNED * axis / np.linalg.norm(axis), degrees=True)
+            pose[:3, :3] = turn.as_matrix() @ pose[:3, :3]
+            frame["transform_matrix"] = pose.tolist()
+    (scene / "transforms.json").write_text(json.dumps(poses), encoding="utf-8")
+    return train(root, "poses", "ovs3d-tiny", scene, 0, ENCODERS)
 
 
 def figure_row(
