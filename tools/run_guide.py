@@ -18,13 +18,16 @@ LONGEST = 30
 LAST = 12
 WIDTH = 110
 """Of the terminal that the commands see, in characters."""
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+"""What a terminal would paint with."""
 PROGRESS = "━"
 """What a bar of rich is drawn with."""
 
 
 def shown(output: str, folder: Path) -> str:
-    """What the guide shows of an output: no progress bars, no warnings of libraries, no folder of this machine."""
-    lines = [line.rstrip() for line in output.replace(f"{folder}/", "").split("\n")]
+    """What the guide shows of an output: no colours, no progress bars, no folder of this machine."""
+    plain = COLOURS.sub("", output).replace(f"{folder}/", "")
+    lines = [line.rstrip() for line in plain.split("\n")]
     lines = [line for line in lines if line.strip() and PROGRESS not in line]
     if len(lines) > LONGEST:
         lines = ["...", *lines[-LAST:]]

@@ -41,6 +41,7 @@ def test_long_outputs_are_cut_and_bars_and_folders_left_out(tmp_path: Path) -> N
         shown("\n".join(str(line) for line in range(100)), tmp_path)
         == "...\n88\n89\n90\n91\n92\n93\n94\n95\n96\n97\n98\n99\n"
     )
+    assert shown("\x1b[30;42mViewer\x1b[0m  \x1b[0m\n", tmp_path) == "Viewer\n"
     assert shown(f"Rendering ━━━ 100%\n\nVideo: {tmp_path}/a.mp4 \n", tmp_path) == "Video: a.mp4\n"
 
 
