@@ -70,8 +70,12 @@ class _ConfigLoader(yaml.SafeLoader):
         if suffix in _PATH_CLASSES and all(isinstance(part, str) for part in arguments):
             # The writer may have been another operating system, whose path class cannot be made on this one.
             return Path(*arguments)
+        if suffix == "builtins.getattr" and len(arguments) == 2:  # So Python 3.11.0 to 3.11.3 write a member.
+            found, name = arguments
+            if _is_enumeration(found) and isinstance(name, str) and name in found.__members__:
+                return found[name]
         found = _resolve(suffix, _CONFIG_PACKAGES)
-        if not (inspect.isclass(found) and issubclass(found, Enum) and len(arguments) == 1):
+        if not (_is_enumeration(found) and len(arguments) == 1):
             self._refuse(node)
         try:
             return found(arguments[0])
@@ -124,6 +128,10 @@ def _resolve(dotted: str, packages: tuple[str, ...] = (*_CONFIG_PACKAGES, "torch
     except (ImportError, ValueError):
         return None
     return found if _within(getattr(found, "__module__", None), packages) else None
+
+
+def _is_enumeration(found: Any) -> bool:
+    return inspect.isclass(found) and issubclass(found, Enum)
 
 
 def _within(module_name: Any, packages: tuple[str, ...]) -> bool:

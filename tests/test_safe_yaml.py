@@ -8,6 +8,7 @@ import pytest
 import yaml
 from nerfstudio.configs.method_configs import all_methods
 from nerfstudio.engine.trainer import TrainerConfig
+from nerfstudio.utils.writer import EventName
 
 from ovs3d.errors import UserError
 from ovs3d.safe_yaml import load_config
@@ -53,6 +54,19 @@ def test_round_trip_keeps_types_that_equality_could_hide(config: TrainerConfig, 
     assert loaded.output_dir == Path("/somewhere/outputs")
 
 
+def test_members_are_read_as_every_python_writes_them(config: TrainerConfig, file: Path) -> None:
+    event, member = "nerfstudio.utils.writer.EventName", EventName.ITER_TRAIN_TIME
+    config.logging.local_writer.stats_to_track = ()
+    nothing = "stats_to_track: !!python/tuple []"
+    for written in (
+        f"!!python/object/apply:{event} ['{member.value}']",
+        f"!!python/object/apply:builtins.getattr [!!python/name:{event} '', {member.name}]",
+    ):
+        assert nothing in yaml.dump(config)
+        file.write_text(yaml.dump(config).replace(nothing, f"stats_to_track: !!python/tuple [{written}]"))
+        assert load_config(file).logging.local_writer.stats_to_track == (member,)
+
+
 @pytest.mark.parametrize(
     "attack",
     [
@@ -63,6 +77,10 @@ def test_round_trip_keeps_types_that_equality_could_hide(config: TrainerConfig, 
         "!!python/object/apply:nerfstudio.utils.writer.os.system ['touch {marker}']",
         "!!python/object/apply:pathlib.PosixPath.touch ['{marker}']",
         "!!python/object/apply:builtins.eval [\"open('{marker}', 'w')\"]",
+        "!!python/object/apply:builtins.getattr [!!python/name:nerfstudio.engine.trainer.Trainer '', setup]",
+        "!!python/object/apply:builtins.getattr [!!python/name:nerfstudio.utils.writer.EventName '', mro]",
+        "!!python/object/apply:builtins.getattr [!!python/name:nerfstudio.utils.writer.EventName '', [setup]]",
+        "!!python/object/apply:builtins.getattr [!!python/name:nerfstudio.utils.writer.EventName '']",
         "!!python/object/apply:pathlib.PosixPath [7]",
         "!!python/object/apply:pathlib.Path {{args: ['{marker}'], state: {{}}}}",
     ],
