@@ -53,6 +53,7 @@ def tab(viewer: Viewer, browser: Browser, scene: Scene, capfd: pytest.CaptureFix
         handle.visible = False
     tab.look_from(scene.held_out_outputs.cameras[0:1])
     tab.write("Words", "room")  # Takes the place of one that was picked.
+    tab.wait_for_text("Shown: room")  # The page sends the last of values that follow each other fast.
     tab.write("Words", "")
     tab.write("Negatives", "")
     tab.wait_for_text("Type words")
@@ -132,6 +133,7 @@ def test_threshold_and_opacity_of_what_is_painted(tab: Tab) -> None:
     tab.until(same(plain))
     tab.write("Threshold", "0.5")
     tab.write("Opacity", str(OPACITY))
+    tab.until(lambda picture: not same(plain)(picture))  # Else the next page may come before the last value.
 
 
 def test_class_that_is_switched_off_shows_its_colour(tab: Tab, scene: Scene) -> None:
