@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from ovs3d import rendering
-from ovs3d.evaluation.metrics import ConfusionMatrix, PaperScore, psnr, ssim, visible
+from ovs3d.evaluation.metrics import ConfusionMatrix, PaperScore, photo_scores, visible
 from ovs3d.field.radiance import ProposalGrid, RadianceField
 from ovs3d.field.samples import KeptSamples
 from ovs3d.field.semantic import SemanticField
@@ -287,8 +287,7 @@ class OVS3DModel(Model):
         """PSNR and SSIM of a held-out view; its labels, where there are any, count into both scores."""
         photo = batch["image"][..., :3].to(outputs["rgb"].device)
         rendered = outputs["rgb"].clamp(0.0, 1.0)
-        mask = visible(batch)
-        metrics = {"psnr": psnr(rendered, photo, mask), "ssim": ssim(rendered, photo, mask)}
+        metrics = photo_scores(rendered, photo, visible(batch))
         images = {
             "img": torch.cat([photo, rendered], dim=1),
             "depth": colormaps.apply_depth_colormap(outputs["depth"], accumulation=outputs["accumulation"]),

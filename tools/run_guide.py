@@ -1,14 +1,14 @@
 """Runs the console examples of docs/your-own-scene.md; keeps what they print, how long they take and their memory."""
 
-import os
 import re
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import tyro
-from rich.console import Console
+from nerfstudio.utils.rich_utils import CONSOLE
+
+from tools.benchmarks.processes import Usage, run_measured
 
 GUIDE = Path("docs/your-own-scene.md")
 EXAMPLE = re.compile(r"(?<=^```console\n)\$ (?P<command>(?:.*\\\n)*.*\n)(?P<output>(?:(?!```).*\n)*)", re.MULTILINE)
@@ -34,50 +34,34 @@ def shown(output: str, folder: Path) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def run_measured(command: str, folder: Path) -> tuple[str, float, float]:
-    """Runs a command in a shell.
-
-    Returns:
-        What it printed, seconds, and the most memory of it or of one of its children in gigabytes. Linux counts what
-        this process holds as the child's, which is why nothing heavy is imported here.
+def run_command(command: str, folder: Path) -> tuple[str, Usage]:
+    """Runs a command in a shell and returns what it printed, and its cost.
 
     Raises:
         SystemExit: the command failed; its output is in the message.
     """
     settings = {"COLUMNS": str(WIDTH), "NO_COLOR": "1", "TERM": "dumb", "PYTHONWARNINGS": "ignore"}
-    began = time.monotonic()
-    with subprocess.Popen(
-        ["bash", "-c", command],
-        cwd=folder,
-        env=os.environ | settings,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        output = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        raise SystemExit(f"{command}failed with status {process.returncode}:\n{output}")
-    return output, time.monotonic() - began, usage.ru_maxrss * 1024 / 1e9  # Linux counts KiB.
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    done, usage = run_measured(["bash", "-c", command], settings, cwd=folder, **streams)
+    if done.returncode != 0:
+        raise SystemExit(f"{command}failed with status {done.returncode}:\n{done.stdout}")
+    return done.stdout, usage
 
 
-def refreshed(text: str, folder: Path, run: Callable[[str, Path], tuple[str, float, float]] = run_measured) -> str:
+def refreshed(text: str, folder: Path, run: Callable[[str, Path], tuple[str, Usage]] = run_command) -> str:
     """The guide with the outputs that its examples have now.
 
     Args:
         text: the guide.
         folder: where its commands are run.
-        run: runs one of them, as `run_measured` does.
+        run: runs one of them, as `run_command` does.
     """
 
     def example(found: re.Match[str]) -> str:
         command = found["command"]
-        output, seconds, gigabytes = run(command, folder)
-        Console().print(f"{seconds:.0f} s: {command.splitlines()[0]}", highlight=False)
-        return f"$ {command}{shown(output, folder)}# {seconds:.0f} s, {gigabytes:.1f} GB at most\n"
+        output, usage = run(command, folder)
+        CONSOLE.print(f"{usage.seconds:.0f} s: {command.splitlines()[0]}", highlight=False)
+        return f"$ {command}{shown(output, folder)}# {usage.seconds:.0f} s, {usage.peak_gb:.1f} GB at most\n"
 
     return EXAMPLE.sub(example, text)
 

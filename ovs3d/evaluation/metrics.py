@@ -156,6 +156,13 @@ def ssim(
     return (value if mask is None else places[0].mean(dim=0)[mask].mean()).item()
 
 
+def photo_scores(
+    rendered: Float[Tensor, "h w 3"], photo: Float[Tensor, "h w 3"], mask: Bool[Tensor, "h w"] | None
+) -> dict[str, float]:
+    """How much a rendered view is like its photograph, where `mask` is true: `psnr` and `ssim`."""
+    return {"psnr": psnr(rendered, photo, mask), "ssim": ssim(rendered, photo, mask)}
+
+
 def visible(item: Mapping[str, Any]) -> Bool[Tensor, "h w"] | None:
     """The mask of a view as the host hands it over, `mask` [h, w, 1]; None where it has none."""
     return item["mask"][..., 0] > 0 if "mask" in item else None

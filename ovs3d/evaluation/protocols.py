@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from ovs3d.evaluation.figures import evaluation_figure
-from ovs3d.evaluation.metrics import ConfusionMatrix, PaperScore, psnr, relative_depth_errors, ssim
+from ovs3d.evaluation.metrics import ConfusionMatrix, PaperScore, photo_scores, relative_depth_errors
 from ovs3d.files import whole_file
 from ovs3d.palette import class_colours
 from ovs3d.relevancy import RelevancyRange, normalise_relevancy, relevancy
@@ -42,7 +42,7 @@ def evaluate(scene: Scene, figures: Path | None = None, masks: Path | None = Non
     for view in scene.held_out():
         result = scene.segment(view.camera, with_scores=False) if scene.model.has_semantics else None
         rgb, depth = scene.look(view.camera) if result is None else (result.rgb, result.depth)
-        rows.append({"view": view.name, **photo_scores(rgb, view)})
+        rows.append({"view": view.name, **photo_scores(rgb, view.photo, view.mask)})
         if view.distance is not None:
             depth_errors.append(relative_depth_errors(depth, view.distance))
         if result is None:
@@ -65,11 +65,6 @@ def evaluate(scene: Scene, figures: Path | None = None, masks: Path | None = Non
         "paper": paper.summary() if labelled else None,
         "depth": depth_summary(depth_errors),
     }
-
-
-def photo_scores(rgb: Float[Tensor, "h w 3"], view: View) -> dict[str, float]:
-    """How much a rendered view is like its photograph, where no mask lies."""
-    return {name: score(rgb, view.photo, view.mask) for name, score in (("psnr", psnr), ("ssim", ssim))}
 
 
 def depth_summary(errors: list[Float[Tensor, " _"]]) -> dict[str, float] | None:

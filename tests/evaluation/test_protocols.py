@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from ovs3d.data.datamanager import OVS3DDataManagerConfig
-from ovs3d.evaluation import protocols
+from ovs3d.evaluation import metrics, protocols
 from ovs3d.evaluation.metrics import ConfusionMatrix, relative_depth_errors
 from ovs3d.relevancy import relevancy
 from ovs3d.teachers.bank import TeacherBank
@@ -47,7 +47,7 @@ class FakeScene:
 @pytest.fixture(autouse=True)
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     """The fakes are not what the annotations say, and SSIM needs more than 2 x 4 pixels."""
-    monkeypatch.setattr(protocols, "ssim", lambda *_: 0.25)
+    monkeypatch.setattr(metrics, "ssim", lambda *_: 0.25)
     monkeypatch.setattr(protocols, "evaluate", getattr(protocols.evaluate, "__wrapped__", protocols.evaluate))
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tools.benchmarks.processes import Usage
 from tools.run_guide import GUIDE, refreshed, shown
 
 TEXT = """Words.
@@ -53,7 +54,7 @@ def test_failing_command_stops_with_what_it_said(tmp_path: Path) -> None:
 def test_every_command_of_the_guide_has_its_cost_shown(tmp_path: Path) -> None:
     text = GUIDE.read_text(encoding="utf-8")
     commands = []
-    refreshed(text, tmp_path, lambda command, _: (commands.append(command), ("", 0.0, 0.0))[1])
+    refreshed(text, tmp_path, lambda command, _: (commands.append(command), ("", Usage(0.0, 0.0)))[1])
     assert len(commands) >= 7
     for block in text.split("```console\n")[1:]:
         assert " GB at most\n" in block.split("```")[0]
