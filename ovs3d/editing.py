@@ -21,9 +21,9 @@ from ovs3d.data.cameras import resized, smaller_size
 from ovs3d.data.splits import spread_evenly
 from ovs3d.errors import UserError
 from ovs3d.field.radiance import trilinear
-from ovs3d.model import Keeps
 from ovs3d.query.ask import Query
 from ovs3d.query.score import Question, judge
+from ovs3d.radiance_model import Keeps
 from ovs3d.rendering import contract
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The objective of the semantic stage: which losses, on which rays, with which weights."""
+"""The objectives of both stages: which losses, on which rays, with which weights."""
 
 from typing import Any
 
@@ -6,10 +6,35 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ovs3d import losses
+from ovs3d import losses, rendering
 from ovs3d.field.semantic import RaySemantics
 from ovs3d.model_config import OVS3DModelConfig
 from ovs3d.relevancy import normalise_relevancy, relevancy, select_features, selected_relevancy
+
+
+def geometry_losses(
+    config: OVS3DModelConfig, outputs: dict[str, Any], batch: dict[str, Any], distance_weight: float
+) -> dict[str, Tensor]:
+    """Squared error of colour and, while training, interlevel, distortion and distance losses, each times its weight.
+
+    Args:
+        config: weights.
+        outputs: of `RadianceModel.picture`.
+        batch: what the data manager yields in the geometry stage.
+        distance_weight: of the distance loss, at the present step.
+    """
+    weights, photo = config.loss_weights, batch["image"][..., :3].to(outputs["rgb"].device)
+    loss = {"rgb": (outputs["rgb"] - photo).square().mean()}
+    if "levels" not in outputs:
+        return loss
+    edges, ray_weights, proposal_edges, proposal_weights = outputs["levels"]
+    loss["interlevel"] = weights.interlevel * rendering.interlevel_loss(*outputs["levels"])
+    loss["distortion"] = weights.distortion * rendering.distortion_loss(edges, ray_weights)
+    if "distance" in batch:
+        levels, known = ((edges, ray_weights), (proposal_edges, proposal_weights)), batch["distance"].to(photo.device)
+        terms = [rendering.distance_loss(rendering.spacing_to_distance(s), w, known) for s, w in levels]
+        loss["distance"] = distance_weight * sum(terms)
+    return loss
 
 
 def semantic_losses(

@@ -10,6 +10,7 @@ from nerfstudio.utils import colormaps
 
 from ovs3d.model import OVS3DModel
 from ovs3d.model_config import OVS3DModelConfig
+from ovs3d.radiance_model import Surfaces
 
 CLASSES = ("a", "b", "c")
 
@@ -238,8 +239,9 @@ def test_ray_has_the_colour_of_its_mean_surface_whatever_its_opacity() -> None:
     points, surfaces, weights = torch.rand(5, 3, 3), torch.randn(5, 3, 16), torch.rand(5, 3)
     means = [(weights[ray, :, None] * surfaces[ray]).sum(dim=0) / weights[ray].sum() for ray in range(5)]
     expected = model.radiance.colour_from_everywhere(torch.stack(means))
-    torch.testing.assert_close(model.as_seen(points, surfaces, weights).colours, expected)
-    torch.testing.assert_close(model.as_seen(points, surfaces, 0.1 * weights).colours, expected)
+    for opacity in (1.0, 0.1):
+        seen = model.as_seen(Surfaces(points, surfaces, opacity * weights))
+        torch.testing.assert_close(seen.colours, expected)
 
 
 def test_state_holds_the_texts_and_no_encoder() -> None:
