@@ -209,8 +209,9 @@ def test_rgba_takes_the_grey_away() -> None:
     torch.testing.assert_close(model.get_rgba_image(outputs, "segmentation"), torch.cat([colour, opacity], dim=-1))
 
 
-def test_samples_of_the_table_render_as_the_view_does() -> None:
-    model = make_model().eval()
+@pytest.mark.parametrize("coloured", [12, 2], ids=["among the coloured", "more than the coloured"])
+def test_samples_of_the_table_render_as_the_view_does(coloured: int) -> None:
+    model = make_model(coloured_samples=coloured).eval()
     model.step = 10
     model.extra_outputs = ("class_scores",)
     rays = make_rays()

@@ -6,7 +6,7 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, confusion_matrix, jaccard_score
 
-from ovs3d.evaluation.metrics import ConfusionMatrix, PaperScore, psnr, ssim, visible
+from ovs3d.evaluation.metrics import ConfusionMatrix, PaperScore, photo_scores, psnr, ssim, visible
 
 
 def random_maps(classes: int, seed: int, views: int = 3) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -165,6 +165,8 @@ def test_what_lies_under_a_mask_is_not_measured():
         rendered[:, :15] = wrong  # The windows of SSIM are 11 pixels wide.
         assert psnr(rendered, photo, mask) == pytest.approx(20.0, abs=1e-5)
         assert ssim(rendered, photo, mask) == pytest.approx(ssim(photo + 0.1, photo, mask), abs=1e-6)
+        scores = {"psnr": psnr(rendered, photo, mask), "ssim": ssim(rendered, photo, mask)}
+        assert photo_scores(rendered, photo, mask) == scores
     whole = torch.ones_like(mask)
     assert psnr(rendered, photo, whole) == psnr(rendered, photo) < 19.0
     assert ssim(rendered, photo, whole) == pytest.approx(ssim(rendered, photo), abs=0.02)
