@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ovs3d.trainer import OVS3DTrainerConfig
 
 GEOMETRY_PARTS = ("proposal.", "radiance.")
+DAMAGED = (RuntimeError, EOFError, LookupError, TypeError, AttributeError, ValueError, pickle.UnpicklingError)
+"""All that PyTorch, and looking into what it gives, raise on files that are no whole checkpoints."""
 
 
 def latest_checkpoint(config_path: Path) -> Path:
@@ -36,12 +38,8 @@ def check_resume(config: "OVS3DTrainerConfig") -> None:
         if len(found) == 0:
             raise UserError(f"{config.load_dir} holds no {name}; give --load-dir RUN/nerfstudio_models.")
         checkpoint = found[-1]
-    try:
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
-        done, model = state["step"] + 1, model_state(state)
-    except (OSError, RuntimeError, KeyError, TypeError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{checkpoint} is no checkpoint of ns-train ({reason}); resume from another one.") from error
+    step, model = read_checkpoint(checkpoint)
+    done = step + 1
     if done >= config.max_num_iterations:
         raise UserError(
             f"{checkpoint} has {done} steps already; raise --max-num-iterations above {done} to train further."
@@ -67,15 +65,28 @@ def build_model(config: "OVS3DModelConfig") -> "OVS3DModel":
     return config.setup(scene_box=box, num_train_data=0)
 
 
-def model_state(checkpoint: dict) -> dict[str, torch.Tensor]:
-    """The model's part of a checkpoint of the host."""
-    state = checkpoint["pipeline"]
-    return {name.removeprefix("_model.").removeprefix("module."): value for name, value in state.items()}
+def read_checkpoint(path: Path) -> tuple[int, dict[str, torch.Tensor]]:
+    """The last step of a checkpoint of the host, and the model's part of it, whose numbers are read when they are used.
+
+    Raises:
+        UserError: the file cannot be read, is cut short (the host does not save atomically), or is no checkpoint.
+    """
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        state = checkpoint["pipeline"].items()
+        return checkpoint["step"], {name.removeprefix("_model.").removeprefix("module."): x for name, x in state}
+    except (OSError, *DAMAGED) as error:
+        kept_away = isinstance(error, (FileNotFoundError, PermissionError))
+        reason = error.strerror if kept_away else "it is damaged, or of another program"
+        raise UserError(
+            f"{path} cannot be read as a checkpoint of ns-train ({reason}); delete it if there is an earlier one, or "
+            "train again."
+        ) from error
 
 
 def load_geometry_state(model: "OVS3DModel", config_path: Path) -> None:
     """Copies density and colour of another run into `model`."""
-    state = model_state(torch.load(latest_checkpoint(config_path), map_location="cpu", weights_only=True))
+    _, state = read_checkpoint(latest_checkpoint(config_path))
     parts = {name: value for name, value in state.items() if name.startswith(GEOMETRY_PARTS)}
     wanted = {name for name in model.state_dict() if name.startswith(GEOMETRY_PARTS)}
     if set(parts) != wanted:

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from ovs3d.errors import UserError
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
@@ -14,14 +16,32 @@ def whole_file(path: Path) -> Iterator[Path]:
 
     Until then, and after an exception, an earlier file of that name stays as it was. The name ends as `path` does,
     because many writers choose the format by it.
+
+    Raises:
+        UserError: the file or its folder cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     draft = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         yield draft
         draft.replace(path)
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"{path} cannot be written ({reason}); free space on its disk, or write elsewhere.") from error
     finally:
         draft.unlink(missing_ok=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder, and those above it, unless it is there.
+
+    Raises:
+        UserError: it cannot be made, because a file has its name, for example.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"The folder {folder} cannot be made ({error.strerror}); name another one.") from error
 
 
 def json_text(content: Mapping[str, object]) -> str:

@@ -11,7 +11,7 @@ from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
 from torch import Tensor
 
-from ovs3d.checkpoints import build_model, latest_checkpoint, model_state
+from ovs3d.checkpoints import build_model, latest_checkpoint, read_checkpoint
 from ovs3d.errors import UserError
 from ovs3d.field.backbones import check_backbone
 from ovs3d.model import ExtraOutput, OVS3DModel
@@ -54,7 +54,8 @@ class OpenedRun:
             data: where the photographs lie now, if they have moved since training.
 
         Raises:
-            UserError: there is no run, it is of another method, or its backbone cannot run on `device`.
+            UserError: there is no run, it is of another method, its checkpoint is damaged, or its backbone cannot run
+                on `device`.
         """
         path = find_run(Path(run))
         config = load_config(path)
@@ -63,9 +64,8 @@ class OpenedRun:
         check_backbone(config.pipeline.model.backbone, device)
         if data is not None:
             config.pipeline.datamanager.data = data
+        step, state = read_checkpoint(latest_checkpoint(path))
         model = build_model(config.pipeline.model)
-        checkpoint = torch.load(latest_checkpoint(path), map_location="cpu", weights_only=True)
-        state = model_state(checkpoint)
         try:
             model.load_state_dict({name: x for name, x in state.items() if name in model.state_dict()})
         except RuntimeError as error:  # Its message is a list of sizes.
@@ -73,7 +73,7 @@ class OpenedRun:
                 f"{path} is of another version of ovs3d; keep its geometry and give it semantics anew: "
                 f'ovs3d reclass {path.parent} --classes "..." "...".'
             ) from error
-        model.update_to_step(checkpoint["step"])
+        model.update_to_step(step)
         return cls(config, model.to(device).eval())
 
     @classmethod

@@ -4,7 +4,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ovs3d.checkpoints import latest_checkpoint
+from ovs3d.checkpoints import latest_checkpoint, read_checkpoint
 from ovs3d.data.classes import Classes, resolve_classes
 from ovs3d.data.datamanager import OVS3DDataManagerConfig
 from ovs3d.data.dataparser import OVS3DDataParserConfig
@@ -38,7 +38,7 @@ def read_classes(manager: OVS3DDataManagerConfig, words: tuple[str, ...]) -> Cla
 
 def describe_teachers(manager: OVS3DDataManagerConfig, prompts: tuple[tuple[str, ...], ...]) -> tuple[int, int, int]:
     """(size of the text space, number of scales, size of the patch encoder's space or 0), texts and levels checked."""
-    check_teachers(manager.teachers)
+    check_teachers(manager.teachers, manager.features)
     metas = {
         name: read_meta(manager.features)
         if name == "files" and manager.features is not None
@@ -70,5 +70,5 @@ def read_geometry(run: Path) -> "tuple[Path, OVS3DTrainerConfig]":
     config = load_config(path)
     if not isinstance(config, OVS3DTrainerConfig):
         raise UserError(f"{path} is a run of {config.method_name}; --load-geometry takes a run of ovs3d.")
-    latest_checkpoint(path)
+    read_checkpoint(latest_checkpoint(path))
     return path, config

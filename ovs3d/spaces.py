@@ -5,6 +5,8 @@ files carry a digest in their id, so that different weights never share one.
 """
 
 import difflib
+import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -16,6 +18,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ovs3d.errors import UserError
+
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error)
+"""All that numpy, and looking into what it gives, raise on files that are no whole .npz archives."""
 
 
 @runtime_checkable
@@ -80,7 +85,7 @@ class Vocabulary:
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 words, table, space = (arrays[key] for key in ("words", "embeddings", "space"))
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except UNREADABLE as error:
             raise UserError(
                 f"{path} is not a vocabulary ({error}): it must be an .npz file with the arrays words, embeddings and "
                 "space."

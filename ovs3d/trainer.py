@@ -82,10 +82,12 @@ class OVS3DTrainerConfig(TrainerConfig):
         self.pipeline.prompts = tuple(texts for _, texts in classes)
         self.pipeline.seed = self.machine.seed
         model.feature_dim, model.scales, model.patch_dim = describe_teachers(manager, self.pipeline.prompts)
+        if self.geometry_steps < 0:
+            raise UserError(f"--geometry-steps {self.geometry_steps} is less than 0; give 0 or more.")
         if self.load_geometry is not None:
             self.load_geometry = self.take_geometry(self.load_geometry)
         check_backbone(model.backbone, self.machine.device_type)
-        if not 0 <= self.geometry_steps <= self.max_num_iterations:
+        if self.geometry_steps > self.max_num_iterations:
             raise UserError(
                 f"--geometry-steps {self.geometry_steps} is more than --max-num-iterations {self.max_num_iterations}; "
                 "the first is part of the second."

@@ -42,6 +42,23 @@ def test_vocabulary_refuses_files_that_do_not_fit(tmp_path, change, message):
     assert str(path) in str(caught.value)
 
 
+def test_damaged_vocabulary_is_named(tmp_path):
+    path = write_vocabulary(tmp_path / "vocabulary.npz")
+    with pytest.raises(UserError, match=r"vocabulary\.npz is not a vocabulary"):
+        Vocabulary(cut_short(path))
+    np.savez_compressed(path, words=np.array(["x"] * 999), embeddings=np.ones((999, 2)), space=np.array("toy"))
+    content = bytearray(path.read_bytes())
+    content[60:90] = bytes(30)
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"vocabulary\.npz is not a vocabulary"):
+        Vocabulary(path)
+
+
+def cut_short(path):
+    path.write_bytes(path.read_bytes()[:-30])
+    return path
+
+
 def test_vocabulary_never_unpickles(tmp_path):
     path = tmp_path / "vocabulary.npz"
     words = np.array(["red ball", {"not": "a word"}], dtype=object)

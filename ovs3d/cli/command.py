@@ -39,10 +39,18 @@ class Command:
 
 
 def chosen_device(named: str | None) -> str:
-    """What a flag `--device` means: the GPU where there is one, unless it names another device."""
-    from ovs3d.config import best_device
+    """What a flag `--device` means: the GPU where there is one, unless it names another device.
 
-    return best_device() if named is None else named
+    Raises:
+        UserError: this machine has no such device.
+    """
+    import torch
+
+    gpus = [f"cuda:{index}" for index in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    there = ["cuda", *gpus, "cpu"] if gpus else ["cpu"]
+    if named is not None and named not in there:
+        raise UserError(f"There is no device {named} here; give --device {' or '.join(there)}.")
+    return there[0] if named is None else named
 
 
 def wants_json(arguments: list[str]) -> bool:

@@ -32,12 +32,13 @@ class Demo(Command):
         from ovs3d.config import best_device, ovs3d_tiny_method
         from ovs3d.evaluation import protocols
         from ovs3d.evaluation.report import write_json
-        from ovs3d.export.frames import painter, write_video
+        from ovs3d.export.frames import check_numbers, painter, write_video
         from ovs3d.export.paths import camera_path
         from ovs3d.export.video import VideoWriter
         from ovs3d.scene import Scene
         from ovs3d.trainer import OVS3DTrainerConfig
 
+        check_numbers(self.frames)
         began = time.monotonic()
         out = self.output_dir / "demo"
         config = deepcopy(ovs3d_tiny_method.config)
@@ -66,9 +67,10 @@ class Demo(Command):
         write_json(out / "summary.json", summary)
         CONSOLE.print(table(results))
         CONSOLE.print(f"{summary['seconds']:.0f} s, {summary['peak_memory_gb']:.1f} GB at most")
-        CONSOLE.print(f"Run:     {config.get_base_dir()}\nVideo:   {video}\nFigures: {out / 'figures'}")
+        run = config.get_base_dir()
+        CONSOLE.print(f"Run:     {run}\nVideo:   {video}\nFigures: {out / 'figures'}", markup=False)
         written = {"video": video, "figures": out / "figures", "summary": out / "summary.json"}
-        return Report({**summary, "run": config.get_base_dir(), "written": written})
+        return Report({**summary, "run": run, "written": written})
 
 
 def summarise(results: dict) -> dict[str, float | None]:

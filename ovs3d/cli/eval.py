@@ -53,7 +53,7 @@ class Eval(Command):
             results["baseline_2d"] = protocols.baseline_2d(scene, device)
             write_json(out / "eval.json", results)
         CONSOLE.print(table(results))
-        CONSOLE.print(f"Numbers: {out / 'eval.json'}")
+        CONSOLE.print(f"Numbers: {out / 'eval.json'}", markup=False)
         figures = out / "figures" if results["segmentation"] is not None else None
         written = {"numbers": out / "eval.json", "figures": figures, "masks": self.masks}
         return Report({**results, "written": written})
@@ -61,6 +61,7 @@ class Eval(Command):
 
 def table(results: dict[str, Any]) -> Any:
     """A rich table of the results of `protocols.evaluate`."""
+    from rich.markup import escape
     from rich.table import Table
 
     shown = Table(title="held-out views", show_header=False)
@@ -77,11 +78,11 @@ def table(results: dict[str, Any]) -> Any:
         shown.add_row(name, f"{scores[key]:.3f}")
     shown.add_row("mIoU, per view (3D-OVS)", f"{results['paper']['miou_paper']:.3f}")
     for name, value in scores["iou"].items():
-        shown.add_row(f"  {name}", "not in the labels" if name in scores["absent"] else f"{value:.3f}")
+        shown.add_row(f"  {escape(name)}", "not in the labels" if name in scores["absent"] else f"{value:.3f}")
     baseline = results.get("baseline_2d")
     if baseline:
         best = max(baseline, key=lambda name: baseline[name])
         cut = (scores["miou"] - baseline[best]) / max(1.0 - baseline[best], 1e-9)
-        shown.add_row(f"2D teacher alone ({best})", f"{baseline[best]:.3f}")
+        shown.add_row(f"2D teacher alone ({escape(best)})", f"{baseline[best]:.3f}")
         shown.add_row("error cut against it", f"{100 * cut:.0f} %")
     return shown

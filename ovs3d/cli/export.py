@@ -58,5 +58,5 @@ class Export(Command):
         if set(self.what) - {"masks"}:
             written += write_shapes(scene, self.what, out, self.views, self.side)
         write_classes(out / "classes.json", scene.classes)
-        CONSOLE.print(f"Exported {', '.join(self.what)}: {out}")
+        CONSOLE.print(f"Exported {', '.join(self.what)}: {out}", markup=False)
         return Report({"classes": scene.classes, "written": written})

@@ -38,13 +38,16 @@ class Prompts(Command):
 
         from ovs3d.data.datamanager import OVS3DDataManagerConfig
         from ovs3d.data.dataparser import OVS3DDataParserConfig
-        from ovs3d.data.images import read_rgb
+        from ovs3d.data.images import SUFFIXES, read_rgb
+        from ovs3d.errors import UserError
         from ovs3d.evaluation.prompts import ViewMaps, prompts_figure, relevancy_maps, warnings
         from ovs3d.files import whole_file
         from ovs3d.preflight import read_classes
         from ovs3d.teachers.bank import open_teachers
         from ovs3d.teachers.text import embed_classes, resolve_templates
 
+        if self.out.suffix.lower() not in SUFFIXES:
+            raise UserError(f"--out {self.out} is no name for a picture; let it end in .png.")
         parser = OVS3DDataParserConfig(data=self.data)
         teachers = ("files",) if self.features is not None else (self.teacher,)
         manager = OVS3DDataManagerConfig(

@@ -50,11 +50,11 @@ class QueryCommand(Command):
         out = self.out or config_path.parent / "query"
         best = write_answers(scene, asked, self.views, out)
         answer = json.loads((out / "query.json").read_text(encoding="utf-8"))
-        CONSOLE.print("Nothing found." if best is None else f"Best seen in {best}.")
+        CONSOLE.print("Nothing found." if best is None else f"Best seen in {best}.", markup=False)
         for box in answer["boxes"]:
             at, size = (", ".join(f"{number:.2f}" for number in box[key]) for key in ("centre", "extent"))
             CONSOLE.print(f"In space: {box['points']} points about ({at}), in a box of ({size})", highlight=False)
-        CONSOLE.print(f"Answer: {out / 'query.json'}")
+        CONSOLE.print(f"Answer: {out / 'query.json'}", markup=False)
         points = {"points": out / "points.ply"} if best is not None else {}
         written = {"answer": out / "query.json", **points, "pictures": out / "pictures", "masks": out / "masks"}
         return Report({**answer, "written": written})

@@ -50,5 +50,5 @@ class Reclass(Command):
         if config.get_base_dir().resolve() == path.parent.resolve():
             raise UserError(f"--timestamp {self.timestamp} is the name of {path.parent} itself; give another one.")
         main(config)
-        CONSOLE.print(f"Run: {config.get_base_dir()}")
+        CONSOLE.print(f"Run: {config.get_base_dir()}", markup=False)
         return Report({"run": config.get_base_dir()})

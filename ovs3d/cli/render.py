@@ -46,7 +46,7 @@ class Render(Command):
         """Renders the frames and writes them."""
         from nerfstudio.utils.rich_utils import CONSOLE
 
-        from ovs3d.export.frames import check_show, painter, write_video
+        from ovs3d.export.frames import check_numbers, check_show, painter, write_video
         from ovs3d.export.paths import camera_path
         from ovs3d.export.video import VideoWriter
         from ovs3d.query.ask import Query
@@ -54,6 +54,8 @@ class Render(Command):
         from ovs3d.scene import Scene
 
         check_show(self.show, self.query is not None, len(self.classes) > 0)
+        check_numbers(self.frames, self.fps, self.side)
+        query = None if self.query is None else Query(self.query)
         config_path = find_run(self.run_path)
         scene = Scene.load(config_path, chosen_device(self.device), self.data)
         cameras = camera_path(scene, self.path, self.frames, self.side)
@@ -63,7 +65,6 @@ class Render(Command):
             scene = scene.with_classes(self.classes)
         if self.keep or self.without:
             scene = scene.edited(self.keep, self.without)
-        query = None if self.query is None else Query(self.query)
         write_video(painter(scene, self.show, query), cameras, video)
         CONSOLE.print(f"Video: {out}", markup=False)
         return Report({"frames": len(cameras), "fps": self.fps, "classes": scene.classes, "written": {"video": out}})

@@ -135,7 +135,8 @@ def _from_smaller_folders(views: Sequence[View], max_side: int) -> list[View] | 
             continue
         headers = [_header(image) for image in images]
         if all(mode in PLAIN_MODES and max(size) <= max_side for mode, *size in headers):
-            CONSOLE.log(f"Training on the photographs in {images[0].parent}, at most {max_side} px on the long side.")
+            told = f"Training on the photographs in {images[0].parent}, at most {max_side} px on the long side."
+            CONSOLE.log(told, markup=False)
             return [
                 replace(view, image=image, intrinsics=view.intrinsics.resized(width, height))
                 for view, image, (_, width, height) in zip(views, images, headers, strict=True)
@@ -159,7 +160,8 @@ def _from_copies(views: Sequence[View], headers: Sequence[tuple[str, int, int]],
         jobs.append((view.image, copy, size, Image.Resampling.LANCZOS))
         fitted.append(replace(view, image=copy, intrinsics=view.intrinsics.resized(*size)))
     in_threads(_write_copy, jobs)
-    CONSOLE.log(f"Training on copies of {len(jobs)} photographs, at most {max_side} px on the long side, in {folder}.")
+    told = f"Training on copies of {len(jobs)} photographs, at most {max_side} px on the long side, in {folder}."
+    CONSOLE.log(told, markup=False)
     return fitted
 
 

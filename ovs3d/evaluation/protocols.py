@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ovs3d.evaluation.figures import evaluation_figure
 from ovs3d.evaluation.metrics import ConfusionMatrix, PaperScore, photo_scores, relative_depth_errors
+from ovs3d.export.masks import check_eight_bits
 from ovs3d.files import whole_file
 from ovs3d.palette import class_colours
 from ovs3d.relevancy import RelevancyRange, normalise_relevancy, relevancy
@@ -36,7 +37,12 @@ def evaluate(scene: Scene, figures: Path | None = None, masks: Path | None = Non
         `psnr`, `ssim` (means over views), `views`, and where there are labels `segmentation` (the summary of
         `ConfusionMatrix`) and `paper` (that of `PaperScore`); otherwise `segmentation` is None. Where there are depth
         maps `depth` has `abs_rel` and `median`, the mean and the median over all pixels of the relative error.
+
+    Raises:
+        UserError: there are more classes than 8 bits can tell, and `masks` are wanted.
     """
+    if masks is not None:
+        check_eight_bits(scene.classes)
     confusion, paper = ConfusionMatrix(scene.classes), PaperScore(scene.classes)
     rows, depth_errors = [], []
     for view in scene.held_out():

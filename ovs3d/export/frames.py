@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from ovs3d.scene import Scene
 
 OVERLAY_ALPHA = 0.6
+LEAST_SIDE = 16
+"""Pixels of the long side of a picture that shows anything."""
 
 Show = Literal["side-by-side", "overlay", "relevancy", "pca", "depth"]
 Paint = Callable[[Cameras], UInt8[np.ndarray, "frame_h frame_w 3"]]
@@ -47,6 +49,17 @@ def check_show(show: Show, has_query: bool, has_classes: bool) -> None:
     if show in ("pca", "depth") and (has_query or has_classes):
         shown = [kind for kind in get_args(Show) if kind not in ("pca", "depth")]
         raise UserError(f"--show {show} shows no words: leave --query and --classes out, or show {', '.join(shown)}.")
+
+
+def check_numbers(frames: int, fps: int = 1, side: int = LEAST_SIDE) -> None:
+    """Refuses a video without a frame, without a speed, or too small to be seen.
+
+    Raises:
+        UserError: a number is too small.
+    """
+    for flag, value, least in (("frames", frames, 1), ("fps", fps, 1), ("side", side, LEAST_SIDE)):
+        if value < least:
+            raise UserError(f"--{flag} {value} is less than {least}; give {least} or more.")
 
 
 def painter(scene: "Scene", show: Show = "side-by-side", query: Query | None = None) -> Paint:

@@ -32,8 +32,7 @@ def write_masks(scene: Scene, outputs: DataparserOutputs, folder: Path) -> None:
     Raises:
         UserError: the run has no semantics yet, or more classes than 8 bits can tell.
     """
-    if len(scene.classes) > NO_LABEL:
-        raise UserError(f"The run has {len(scene.classes)} classes, but masks of 8 bits tell at most {NO_LABEL}.")
+    check_eight_bits(scene.classes)
     above = os.path.commonpath([photograph.path.parent for photograph in scene.photographs.values()])
     images, annotations = [], []
     for index, name in enumerate(track(scene.names(outputs), description="Masks")):
@@ -50,6 +49,19 @@ def write_masks(scene: Scene, outputs: DataparserOutputs, folder: Path) -> None:
         annotation["id"] = number
     categories = [{"id": index + 1, "name": name} for index, name in enumerate(scene.classes)]
     write_json(folder / "coco.json", {"images": images, "annotations": annotations, "categories": categories})
+
+
+def check_eight_bits(classes: Sequence[str]) -> None:
+    """Refuses more classes than the pixels of masks can tell.
+
+    Raises:
+        UserError: there are too many.
+    """
+    if len(classes) > NO_LABEL:
+        raise UserError(
+            f"The run has {len(classes)} classes, but masks of 8 bits tell at most {NO_LABEL}; leave masks out, or "
+            "give the run fewer classes."
+        )
 
 
 def index_image(labels: Int64[np.ndarray, "h w"], classes: int) -> Image.Image:

@@ -14,6 +14,9 @@ from ovs3d.data.cameras import resized, smaller_size
 from ovs3d.errors import UserError
 from ovs3d.scene import Scene
 
+NO_PATH = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, ArithmeticError)
+"""All that nerfstudio's reader raises on files that are no camera paths, or have no camera."""
+
 
 def camera_path(scene: Scene, path: str, frames: int, side: int = 800) -> Cameras:
     """The cameras of a video.
@@ -47,8 +50,11 @@ def path_from_file(path: Path) -> Cameras:
     """
     try:
         content = json.loads(path.read_text())
-        return get_path_from_json(content)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        cameras = get_path_from_json(content)
+        if min(int(cameras.width.min()), int(cameras.height.min())) < 1 or not cameras.fx.isfinite().all():
+            raise ValueError("its pictures have no pixel, or no angle of view")
+        return cameras
+    except NO_PATH as error:
         raise UserError(
             f"{path} is no camera path ({error}); give orbit, held-out, or a file from ns-viewer's render tab."
         ) from error

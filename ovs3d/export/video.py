@@ -10,6 +10,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from ovs3d.errors import UserError
+from ovs3d.files import make_folder
 
 # imageio-ffmpeg's scale of 1 to 10; 6 is libx264's constant rate factor 20, at which the edges of label colours hold.
 _QUALITY = 6
@@ -26,7 +27,7 @@ class VideoWriter:
             video.add(frame)
 
     Raises:
-        UserError: `path` does not end in .mp4.
+        UserError: `path` does not end in .mp4, or cannot be written.
     """
 
     def __init__(self, path: Path, fps: int | float) -> None:
@@ -40,7 +41,7 @@ class VideoWriter:
         self._encoder: Generator[None, np.ndarray | None, None] | None = None
 
     def __enter__(self) -> "VideoWriter":
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path.parent)
         return self
 
     def add(self, frame: UInt8[np.ndarray, "h w 3"]) -> None:
@@ -53,7 +54,10 @@ class VideoWriter:
         assert self._encoder is not None
         height, width = frame.shape[:2]
         even = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-        self._encoder.send(np.ascontiguousarray(even))
+        try:
+            self._encoder.send(np.ascontiguousarray(even))
+        except OSError as error:  # ffmpeg has ended; what it said is many lines.
+            raise self._unwritable() from error
 
     def _start(self, height: int, width: int) -> Generator[None, np.ndarray | None, None]:
         encoder = imageio_ffmpeg.write_frames(
@@ -87,8 +91,14 @@ class VideoWriter:
             raise ValueError(f"No frame was added to {self.path}.")
         # ffmpeg's exit status is not passed on; the index, written last, is what a failed run lacks.
         if not _is_complete(self._draft):
-            raise OSError(f"ffmpeg could not write {self.path}; is the disk full?")
-        self._draft.replace(self.path)
+            raise self._unwritable()
+        try:
+            self._draft.replace(self.path)
+        except OSError as error:
+            raise self._unwritable() from error
+
+    def _unwritable(self) -> UserError:
+        return UserError(f"The video {self.path} cannot be written; free space on its disk, or write it elsewhere.")
 
 
 def _is_complete(path: Path) -> bool:

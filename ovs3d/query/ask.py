@@ -54,6 +54,8 @@ class Query:
             raise UserError(f"Negatives are a list of words, not {self.negatives!r}.")
         if self.negatives is not None and self.text is None:
             raise UserError(f"Negatives are words and stand against a query in words, not against one by {given[0]}.")
+        if self.text is not None and not all(word.strip() for word in (self.text, *(self.negatives or ()))):
+            raise UserError('An empty word, "", cannot be looked for, nor stand against one; give words, as "a mug".')
 
 
 def to_question(scene: "Scene", query: Query) -> Question:

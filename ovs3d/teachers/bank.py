@@ -121,12 +121,11 @@ class TeacherBank:
 
 def open_teachers(settings: TeacherSettings, images: Sequence[Path], device: torch.device | str) -> TeacherBank:
     """Opens the features of all teachers of a run, extracting those that the cache lacks."""
-    check_teachers(settings.teachers)
+    check_teachers(settings.teachers, settings.features)
     text_stores, patch_store = [], None
     for name in settings.teachers:
         if name == "files":
-            if settings.features is None:
-                raise UserError("The teacher 'files' needs --features FOLDER.")
+            assert settings.features is not None, "check_teachers has seen them"
             text_stores.append(open_features(settings.features, images))
             continue
         options = {"scale_down": settings.crops_scale_down} if name == "clip-crops" else {}
@@ -141,14 +140,16 @@ def open_teachers(settings: TeacherSettings, images: Sequence[Path], device: tor
     return TeacherBank(text_stores[0], patch_store, used, levels)
 
 
-def check_teachers(names: Sequence[str]) -> None:
-    """Refuses a set of teachers in which words can be compared with none or with several."""
+def check_teachers(names: Sequence[str], features: Path | None) -> None:
+    """Refuses teachers of which words can be compared with none or with several, and `files` without a folder."""
     texts = [name for name in names if name not in PATCH_TEACHERS]
     if len(texts) != 1:
         raise UserError(
             f"--teachers {' '.join(names)} names {len(texts)} teachers that words can be compared "
             "with; name exactly one of clip-dense, clip-crops, files, and optionally dino."
         )
+    if "files" in names and features is None:
+        raise UserError("The teacher 'files' needs --features FOLDER.")
 
 
 def check_levels(asked: Sequence[int], meta: FeatureMeta) -> None:

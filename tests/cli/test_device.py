@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from ovs3d.cli.command import chosen_device
 from ovs3d.cli.main import main
 from ovs3d.errors import UserError
 from ovs3d.scene import Scene
@@ -37,8 +38,19 @@ def test_gpu_is_taken_where_there_is_one(
     of_data = {"extract": [str(scene)], "prompts": ["--data", str(scene)]}
     words = ["red box"] if name == "query" else []
     command = [name, *of_data.get(name, [str(tmp_path)]), *words]
-    for there in (True, False):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    for there, flags in ((False, []), (True, []), (True, ["--device", "cuda:1"]), (True, ["--device", "cpu"])):
         monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
-        assert main(command) == 2
-    assert main([*command, "--device", "cuda:1"]) == 2
-    assert asked == ["cuda", "cpu", "cuda:1"]
+        assert main([*command, *flags]) == 2
+    assert asked == ["cpu", "cuda", "cuda:1", "cpu"]
+
+
+@pytest.mark.parametrize(
+    ("named", "gpus", "there"),
+    [("bogus", 0, "cpu"), ("cuda", 0, "cpu"), ("cuda:1", 1, "cuda or cuda:0 or cpu"), ("mps", 1, "cuda")],
+)
+def test_device_that_is_not_there_is_named(named: str, gpus: int, there: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    with pytest.raises(UserError, match=f"no device {named} here; give --device {there}"):
+        chosen_device(named)

@@ -53,6 +53,18 @@ def test_baseline_that_fails_costs_no_numbers(
     assert json.loads((tmp_path / "eval" / "eval.json").read_text())["segmentation"] == results["segmentation"]
 
 
+def test_names_are_no_markup(
+    command: list[str], results: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    iou = {"cup [red]": 0.1, "cup [blue]": 0.2, "[/red]": 0.3}
+    results["segmentation"] = {**SCORES, "iou": iou}
+    out = tmp_path / "[old]"
+    assert main([*command, "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in iou)
+    assert "/[old]/eval.json" in "".join(printed.split())
+
+
 def test_baseline_without_labels_is_not_dropped_silently(
     command: list[str], results: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from ovs3d.cli.main import main
 from ovs3d.cli.prompts import chosen_photographs
 from ovs3d.errors import UserError
 from tests.end_to_end.box_scene import write_scene
@@ -34,3 +35,11 @@ def test_number_may_be_a_name(scene: Path) -> None:
     poses.write_text(poses.read_text().replace("view_0", ""))
     assert list(chosen_photographs(scene, ["2"])) == ["2"]
     assert list(chosen_photographs(scene, ["02"])) == ["1", "4"] and len(chosen_photographs(scene, [])) == 3
+
+
+def test_figure_of_no_known_format_is_refused_before_features_are_computed(
+    scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "figure.abc"
+    assert main(["prompts", "--data", str(scene), "--encoder", "tiny-clip", "--out", str(out)]) == 2
+    assert "figure.abc is no name for a picture" in capsys.readouterr().err

@@ -5,6 +5,7 @@ from copy import deepcopy
 from pathlib import Path
 
 import pytest
+import torch
 from nerfstudio.scripts import train as host
 
 from ovs3d.cli.main import main
@@ -21,7 +22,7 @@ def old(tmp_path: Path) -> Path:
     config.load_dir, config.load_step, config.load_checkpoint = Path("before"), 5, Path("before/step.ckpt")
     config.save_config()
     config.get_checkpoint_dir().mkdir()
-    (config.get_checkpoint_dir() / "step-000000009.ckpt").touch()
+    torch.save({"step": 9, "pipeline": {}}, config.get_checkpoint_dir() / "step-000000009.ckpt")
     return config.get_base_dir()
 
 

@@ -113,6 +113,18 @@ def test_teachers_that_do_not_fit_together(config: OVS3DTrainerConfig, capsys) -
     assert "telepathy" in refused(config, capsys)
 
 
+def test_features_from_files_without_their_folder(config: OVS3DTrainerConfig, capsys) -> None:
+    config.features, config.teachers = None, ("files",)
+    assert "--features FOLDER" in refused(config, capsys)
+
+
+def test_vocabulary_cut_short(config: OVS3DTrainerConfig, scene_folder: Path, tmp_path: Path, capsys) -> None:
+    config.features = write_features(tmp_path / "cut", scene_folder)
+    path = config.features / "vocabulary.npz"
+    path.write_bytes(path.read_bytes()[:-30])
+    assert str(path) in refused(config, capsys)
+
+
 @pytest.mark.parametrize("levels", [(2,), (0, -1)])
 def test_level_that_the_teacher_does_not_have(levels: tuple[int, ...], config: OVS3DTrainerConfig, capsys) -> None:
     config.pipeline.datamanager.levels = levels
@@ -136,6 +148,12 @@ def test_geometry_longer_than_the_run(config: OVS3DTrainerConfig, capsys) -> Non
     assert "--geometry-steps 5" in refused(config, capsys)
 
 
+@pytest.mark.parametrize("load", [False, True])
+def test_geometry_of_less_than_no_step(config: OVS3DTrainerConfig, run: Path, load: bool, capsys) -> None:
+    config.geometry_steps, config.load_geometry = -1, run if load else None
+    assert "--geometry-steps -1 is less than 0" in refused(config, capsys)
+
+
 def test_checkpoint_that_is_not_there(config: OVS3DTrainerConfig, tmp_path: Path, capsys) -> None:
     config.load_dir = tmp_path
     assert str(tmp_path) in refused(config, capsys)
@@ -146,6 +164,13 @@ def test_checkpoint_cut_short(config: OVS3DTrainerConfig, run: Path, tmp_path: P
     (tmp_path / "step-000000001.ckpt").write_bytes(whole[: len(whole) // 2])
     config.load_dir = tmp_path
     assert "step-000000001.ckpt" in refused(config, capsys)
+
+
+def test_geometry_of_a_checkpoint_cut_short(config: OVS3DTrainerConfig, run: Path, tmp_path: Path, capsys) -> None:
+    config.load_geometry = shutil.copytree(run, tmp_path / "cut")
+    for path in (config.load_geometry / "nerfstudio_models").iterdir():
+        path.write_bytes(path.read_bytes()[:1000])
+    assert str(config.load_geometry / "nerfstudio_models") in refused(config, capsys)
 
 
 @pytest.mark.parametrize("change", ["classes", "planes"])

@@ -69,6 +69,15 @@ def test_demo_writes_what_it_says_on_the_best_device(
         assert (tmp_path / "demo" / place).exists() and str(tmp_path / "demo" / place) in printed
 
 
+def test_video_without_frames_is_refused_before_training(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained: list[Any] = []
+    monkeypatch.setattr(host, "main", trained.append)
+    assert main([*command, "--frames", "0"]) == 2
+    assert "--frames 0" in capsys.readouterr().err and trained == []
+
+
 def test_interrupted_demo_does_not_score_an_earlier_one(
     command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -122,6 +122,16 @@ def test_reclass_extracts_no_features(patch_run: Path, tmp_path: Path) -> None:
     assert cache() == before
 
 
+@pytest.mark.parametrize("size", [0, 5000])
+def test_checkpoint_cut_short_is_one_sentence(size: int, run: Path, tmp_path: Path, capsys) -> None:
+    cut = shutil.copytree(run, tmp_path / "cut")
+    newest = max((cut / "nerfstudio_models").iterdir())
+    newest.write_bytes(newest.read_bytes()[:size])
+    assert main(["eval", str(cut)]) == 2
+    printed = capsys.readouterr().err.strip()
+    assert f"{newest} cannot be read" in printed and "\n" not in printed
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
@@ -130,6 +140,10 @@ def test_reclass_extracts_no_features(patch_run: Path, tmp_path: Path) -> None:
         (["eval", "{run}/nowhere"], "nowhere"),
         (["render", "{run}", "--path", "{run}/config.yml"], "camera path"),
         (["render", "{run}", "--out", "{run}/video.avi"], ".mp4"),
+        (["render", "{run}", "--out", "{run}/config.yml/video.mp4"], "config.yml cannot be made"),
+        (["eval", "{run}", "--out", "{run}/config.yml"], "config.yml"),
+        (["query", "{run}", ""], "empty word"),
+        (["query", "{run}", "red box", "--negatives", ""], "empty word"),
         (["eval", "{run}", "--data", "{run}/gone"], "gone"),
     ],
 )

@@ -129,6 +129,12 @@ def test_legend_has_the_words_that_were_given(run: Path, tmp_path: Path) -> None
         (["--classes", "room", "unicorn"], "unicorn"),
         (["--path", "circle"], "orbit, held-out"),
         (["--without", "unicorn"], "unicorn"),
+        (["--frames", "0"], "--frames 0"),
+        (["--frames", "-3"], "--frames -3"),
+        (["--fps", "0"], "--fps 0"),
+        (["--side", "0"], "--side 0"),
+        (["--query", " "], "empty word"),
+        (["--device", "bogus"], "no device bogus"),
     ],
 )
 def test_bad_input_is_one_sentence_also_as_json(

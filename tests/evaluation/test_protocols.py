@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from ovs3d.data.datamanager import OVS3DDataManagerConfig
+from ovs3d.errors import UserError
 from ovs3d.evaluation import metrics, protocols
 from ovs3d.evaluation.metrics import ConfusionMatrix, relative_depth_errors
 from ovs3d.relevancy import relevancy
@@ -88,6 +89,18 @@ def test_scene_without_labels_has_no_segmentation_scores(tmp_path: Path) -> None
     assert not (tmp_path / "figures").exists(), "a figure shows the error, which needs labels"
     masks = sorted((tmp_path / "masks").iterdir())
     assert len(masks) == 2 and np.array_equal(np.asarray(Image.open(masks[0])), PREDICTED.numpy())
+
+
+@pytest.mark.usefixtures("views")
+def test_more_classes_than_masks_can_tell_are_refused_before_rendering(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeScene, "classes", tuple(map(str, range(256))))
+    with pytest.raises(UserError, match=r"256 classes.*at most 255"):
+        evaluate(True, figures=tmp_path / "figures", masks=tmp_path / "masks")
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(FakeScene, "classes", tuple(map(str, range(255))))
+    evaluate(True, masks=tmp_path / "masks")
 
 
 def random_store(folder: Path) -> FeatureStore:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from ovs3d.errors import UserError
 from ovs3d.evaluation import report
 from ovs3d.evaluation.report import header, write_json
 
@@ -49,7 +50,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path: Path, monkeypa
     with pytest.raises(TypeError):
         write_json(path, {"value": object()})
     monkeypatch.setattr(report.os, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(UserError, match=r"summary\.json cannot be written \(disk full\)"):
         write_json(path, {"value": 2})
     assert path.read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["summary.json"]

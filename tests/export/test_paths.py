@@ -62,8 +62,28 @@ def test_file_of_the_viewer_is_read(tmp_path: Path) -> None:
     torch.testing.assert_close(cameras.camera_to_worlds[:, 0, 3], torch.tensor([0.0, 0.1, 0.2]))
 
 
+SIZE = {"render_width": 40, "render_height": 30}
+CAMERA = {"camera_to_world": [1.0] * 16, "fov": 50.0}
+
+
 @pytest.mark.parametrize(
-    "content", [None, "no json", "[]", "{}", json.dumps({"camera_path": 3}), json.dumps({"camera_path": [{}]}), b"\xff"]
+    "content",
+    [
+        None,
+        "no json",
+        b"\xff",
+        "[" * 100_000,
+        "[]",
+        "{}",
+        json.dumps({"camera_path": 3}),
+        json.dumps({"camera_path": [{}]}),
+        json.dumps({**SIZE, "camera_path": []}),
+        json.dumps({**SIZE, "camera_path": [{**CAMERA, "fov": 0.0}]}),
+        json.dumps({**SIZE, "camera_path": [{**CAMERA, "camera_to_world": [1.0] * 3}]}),
+        json.dumps({**SIZE, "camera_path": [CAMERA], "camera_type": 3}),
+        json.dumps({**SIZE, "camera_path": [CAMERA], "render_width": 0}),
+    ],
+    ids=lambda content: str(content)[:60],
 )
 def test_anything_else_is_named(content: str | bytes | None, tmp_path: Path) -> None:
     path = tmp_path / "path.json"

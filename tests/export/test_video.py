@@ -65,13 +65,19 @@ def test_failure_keeps_the_earlier_file_and_leaves_no_draft(tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_failure_of_ffmpeg_is_an_error_and_leaves_no_file(tmp_path: Path) -> None:
+def test_failure_of_ffmpeg_is_named_and_leaves_no_file(tmp_path: Path) -> None:
     path = tmp_path / "video.mp4"
     # ffmpeg cannot replace a folder by its output.
     (tmp_path / ".video.partial.mp4").symlink_to(tmp_path / "missing" / "video.mp4")
-    with pytest.raises(OSError):
+    with pytest.raises(UserError, match=r"video\.mp4 cannot be written"):
         write(path, frames(3, 32, 32))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="file cannot be made"):
+        write(tmp_path / "file" / "video.mp4", frames(1, 32, 32))
 
 
 def test_final_name_appears_only_at_the_end(tmp_path: Path) -> None:

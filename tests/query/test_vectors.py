@@ -117,3 +117,6 @@ def test_exactly_one_thing_is_asked() -> None:
         Query(point=(0.0, 0.0, 0.0), negatives=("wall",))
     with pytest.raises(UserError, match="are a list"):
         Query("a mug", negatives="wall")
+    for text, negatives in (("", None), (" ", None), ("a mug", ("wall", ""))):
+        with pytest.raises(UserError, match="empty word"):
+            Query(text, negatives=negatives)
