@@ -1,7 +1,9 @@
 """The answer to a query as files."""
 
+import json
+import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +11,15 @@ from PIL import Image
 from rich.progress import track
 
 from ovs3d.data.cameras import resized, smaller_size
+from ovs3d.errors import UserError
 from ovs3d.evaluation.report import write_json
 from ovs3d.export.boxes import box_record
-from ovs3d.files import whole_file
+from ovs3d.files import make_folder, whole_file
 from ovs3d.query.ask import Query
-from ovs3d.query.score import FOUND, Judgement
+from ovs3d.query.places import Places
+from ovs3d.query.score import FOUND, Judgement, Question
 from ovs3d.scene import Scene
+from ovs3d.views import Photograph
 
 LOOK_SIDE = 800
 """Longest side in pixels of the views that are looked at: what words tell apart is coarser than a photograph."""
@@ -24,7 +29,7 @@ def write_answers(scene: Scene, query: Query, names: Sequence[str], folder: Path
     """Writes `query.json`, `points.ply`, and for every view `pictures/<name>.png` and `masks/<name>.png`, 0 or 255.
 
     Points and boxes have the coordinates and units of the data, masks the size of the photographs; pictures have at
-    most `LOOK_SIDE` pixels on the long side. Files of an earlier answer are removed.
+    most `LOOK_SIDE` pixels on the long side. When all are complete they replace those of an earlier answer.
 
     Args:
         scene: the run.
@@ -34,13 +39,33 @@ def write_answers(scene: Scene, query: Query, names: Sequence[str], folder: Path
 
     Returns:
         The photograph that shows most of it, or None where it was not found.
+
+    Raises:
+        UserError: a file of these names is of no earlier answer, the folder cannot be made, or the query does not fit.
     """
     views = {name: scene.photograph(name) for name in names or scene.names(scene.held_out_outputs)}
+    earlier = earlier_files(folder)
+    check_foreign(folder, answer_files(views, found=True), earlier)
     question = scene.ask(query)
-    for kind in ("pictures", "masks"):
-        shutil.rmtree(folder / kind, ignore_errors=True)
-    (folder / "points.ply").unlink(missing_ok=True)
-    places, rows = scene.find(question), []
+    places = scene.find(question)
+    files, draft = answer_files(views, places.best_view is not None), folder / f".query.{os.getpid()}"
+    try:
+        for name in files:
+            make_folder((folder / name).parent)
+        _write_parts(scene, question, places, views, draft)
+        for name in files:
+            (draft / name).replace(folder / name)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    for name in earlier - set(files):
+        (folder / name).unlink(missing_ok=True)
+    return places.best_view
+
+
+def _write_parts(
+    scene: Scene, question: Question, places: Places, views: Mapping[str, Photograph], folder: Path
+) -> None:
+    rows = []
     for name, photograph in track(views.items(), description="Looking"):
         camera = photograph.camera
         result = scene.answer(question, resized(camera, *smaller_size(camera, 0, LOOK_SIDE)))
@@ -57,7 +82,35 @@ def write_answers(scene: Scene, query: Query, names: Sequence[str], folder: Path
     boxes = [box_record(box) for box in places.boxes]
     record = {"query": question.name, "best_view": places.best_view, "centroid": places.centroid, "boxes": boxes}
     write_json(folder / "query.json", {**record, "views": rows})
-    return places.best_view
+
+
+def answer_files(views: Iterable[str], found: bool) -> list[str]:
+    """Files of an answer, below its folder; `query.json`, which tells of the others, is the last."""
+    pictures = [f"{kind}/{name}.png" for name in views for kind in ("pictures", "masks")]
+    return [*pictures, *(["points.ply"] if found else []), "query.json"]
+
+
+def earlier_files(folder: Path) -> set[str]:
+    """Files of the answer whose `query.json` lies in `folder`, below it; none where there is no such file."""
+    try:
+        record = json.loads((folder / "query.json").read_text(encoding="utf-8"))
+        files = answer_files([row["view"] for row in record["views"]], record["best_view"] is not None)
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+    return {name for name in files if ".." not in Path(name).parts}
+
+
+def check_foreign(folder: Path, files: Iterable[str], earlier: Collection[str]) -> None:
+    """Refuses to write over what is of no earlier answer.
+
+    Raises:
+        UserError: names the first such file.
+    """
+    for name in files:
+        if name not in earlier and (folder / name).exists():
+            raise UserError(
+                f"{folder / name} is of no earlier query and would be lost; give another folder with --out."
+            )
 
 
 def enlarged_mask(judged: Judgement, size: tuple[int, int]) -> Image.Image:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -110,6 +111,48 @@ def test_command_writes_pictures_masks_and_numbers(
     assert [path.name for path in (tmp_path / "masks").iterdir()] == [f"{view}.png"], "the first answer is gone"
     assert main(["query", str(run), "door", "--negatives", *CLASSES, "--views", view, "--out", str(tmp_path)]) == 0
     assert not (tmp_path / "points.ply").exists(), "nothing is found now"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, hidden ones too."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_files_of_others_stay(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mine = {"masks/photo.png": b"mask", "pictures/holiday.jpg": b"holiday"}
+    for name, content in mine.items():
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(content)
+    command = ["query", str(run), CLASSES[1], "--views", "view_03", "--out", str(tmp_path)]
+    for _ in range(2):
+        assert main(command) == 0
+    ours = {"query.json", "points.ply", "pictures/view_03.png", "masks/view_03.png"}
+    there = contents(tmp_path)
+    assert set(there) == ours | set(mine) and {name: there[name] for name in mine} == mine
+    (tmp_path / "query.json").unlink()
+    before = contents(tmp_path)
+    assert main(command) == 2
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert f"{tmp_path / 'pictures' / 'view_03.png'} is of no earlier query" in said
+    assert contents(tmp_path) == before
+
+
+def test_earlier_answer_stays_until_the_next_is_complete(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["query", str(run), CLASSES[1], "--out", str(tmp_path)]
+    assert main(command) == 0
+    before, answer, asked = contents(tmp_path), Scene.answer, []
+
+    def interrupted(*arguments: Any) -> Any:
+        asked.append(arguments)
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        return answer(*arguments)
+
+    monkeypatch.setattr(Scene, "answer", interrupted)
+    assert main(command) == 130 and len(asked) == 2
+    assert contents(tmp_path) == before
 
 
 def test_masks_of_large_photographs_are_enlarged(
