@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from ovs3d import rendering
-from ovs3d.evaluation.metrics import ConfusionMatrix, PaperScore, photo_scores, visible
+from ovs3d.evaluation.metrics import ConfusionMatrix, PaperScore, PhotoScore, visible
 from ovs3d.field.samples import KeptSamples
 from ovs3d.field.semantic import SemanticField
 from ovs3d.objectives import geometry_losses, semantic_losses
@@ -48,6 +48,7 @@ class OVS3DModel(RadianceModel):
         self.extra_outputs: tuple[ExtraOutput, ...] = ()  # Of views; the host could not show them.
         self.confusion = ConfusionMatrix(config.classes)
         self.paper_score = PaperScore(config.classes)
+        self.photo_score = PhotoScore()
 
     @property
     def in_semantics(self) -> bool:
@@ -160,7 +161,7 @@ class OVS3DModel(RadianceModel):
         """PSNR and SSIM of a held-out view; its labels, where there are any, count into both scores."""
         photo = batch["image"][..., :3].to(outputs["rgb"].device)
         rendered = outputs["rgb"].clamp(0.0, 1.0)
-        metrics = photo_scores(rendered, photo, visible(batch))
+        metrics = self.photo_score.update(rendered, photo, visible(batch))
         images = {
             "img": torch.cat([photo, rendered], dim=1),
             "depth": colormaps.apply_depth_colormap(outputs["depth"], accumulation=outputs["accumulation"]),

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import mean
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -14,8 +14,9 @@ from torch import Tensor
 
 from ovs3d.data.datamanager import OVS3DDataManager, OVS3DDataManagerConfig
 from ovs3d.data.distances import ViewDistances
+from ovs3d.errors import ending_the_program
 from ovs3d.evaluation.lattice import render_lattice
-from ovs3d.evaluation.metrics import ConfusionMatrix, PaperScore, psnr, visible
+from ovs3d.evaluation.metrics import ConfusionMatrix, PaperScore, PhotoScore, psnr, visible
 from ovs3d.field.samples import KeptSamples, SampleTable, build_table
 from ovs3d.model import OVS3DModel
 from ovs3d.model_config import OVS3DModelConfig
@@ -36,6 +37,11 @@ class OVS3DPipelineConfig(VanillaPipelineConfig):
     """Texts of every class, averaged; set by the top-level --classes."""
     seed: int = 0
     """Of the sample table; set from the machine's seed."""
+
+    def setup(self, **kwargs: Any) -> Any:
+        """Host's set-up of the pipeline, by which all its commands open a run."""
+        with ending_the_program():
+            return super().setup(**kwargs)
 
 
 class OVS3DPipeline(VanillaPipeline):
@@ -102,8 +108,10 @@ class OVS3DPipeline(VanillaPipeline):
         """
         model = self.model
         model.confusion, model.paper_score = ConfusionMatrix(model.config.classes), PaperScore(model.config.classes)
+        model.photo_score = PhotoScore()
         if step is None:
             metrics = super().get_average_eval_image_metrics(step, output_path, get_std)
+            metrics.update(model.photo_score.summary())  # The host's means count views that are masked altogether.
         else:
             metrics = {"psnr": self.lattice_psnr()}
         if int(model.confusion.counts.sum()) > 0:
@@ -116,11 +124,13 @@ class OVS3DPipeline(VanillaPipeline):
         model, values = self.model, []
         self.eval()
         for outputs, item in render_lattice(model, self.datamanager.eval_dataset, LATTICE_STEP):
-            values.append(psnr(outputs["rgb"].clamp(0.0, 1.0), item["image"], visible(item)))
+            mask = visible(item)
+            if mask is None or mask.any():
+                values.append(psnr(outputs["rgb"].clamp(0.0, 1.0), item["image"], mask))
             if "class_id" in outputs and "labels" in item:
                 model.count(outputs["class_id"][..., 0].long().cpu(), item["labels"].cpu())
         self.train()
-        return mean(values)
+        return fmean(values) if values else math.nan
 
 
 def flat_scores(summary: dict[str, Any]) -> dict[str, float]:

@@ -15,6 +15,7 @@ from ovs3d.run_folder import find_run
 from ovs3d.safe_yaml import load_config
 from ovs3d.teachers.bank import PATCH_TEACHERS, check_levels, check_teachers
 from ovs3d.teachers.base import FeatureMeta, build_teacher
+from ovs3d.teachers.cache import check_cache_root, default_cache_root
 from ovs3d.teachers.files import open_features, read_meta
 from ovs3d.teachers.text import embed_classes
 
@@ -39,6 +40,8 @@ def read_classes(manager: OVS3DDataManagerConfig, words: tuple[str, ...]) -> Cla
 def describe_teachers(manager: OVS3DDataManagerConfig, prompts: tuple[tuple[str, ...], ...]) -> tuple[int, int, int]:
     """(size of the text space, number of scales, size of the patch encoder's space or 0), texts and levels checked."""
     check_teachers(manager.teachers, manager.features)
+    if set(manager.teachers) != {"files"}:
+        check_cache_root(manager.feature_cache or default_cache_root())
     metas = {
         name: read_meta(manager.features)
         if name == "files" and manager.features is not None

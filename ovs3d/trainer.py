@@ -1,18 +1,18 @@
 """The configuration of a run: the host's, plus the flags that users type, checked before anything is written."""
 
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from nerfstudio.engine.trainer import Trainer, TrainerConfig
 from nerfstudio.utils.rich_utils import CONSOLE
 from nerfstudio.viewer.viewer import Viewer
 
-from ovs3d.errors import UserError
+from ovs3d.errors import UserError, ending_the_program
 from ovs3d.field.backbones import check_backbone
 from ovs3d.native.memory import keep_freed_memory
 from ovs3d.pipeline import OVS3DPipeline, OVS3DPipelineConfig
+from ovs3d.run_folder import discard_run
 from ovs3d.schedulers import StageSchedulerConfig
 
 GEOMETRY_GROUPS = ("proposal", "planes", "texture", "networks")
@@ -45,16 +45,14 @@ class OVS3DTrainerConfig(TrainerConfig):
 
     def set_timestamp(self) -> None:
         """The first thing that `ns-train` calls: bad input ends here, before anything is printed or written."""
-        try:
+        with ending_the_program():
             self.prepare()
-        except UserError as error:
-            sys.stderr.write(f"{error}\n")
-            raise SystemExit(2) from error
         super().set_timestamp()
 
     def setup(self, **kwargs: Any) -> Any:
         """Host's set-up of the trainer, on a prepared configuration."""
-        self.prepare()
+        with ending_the_program():
+            self.prepare()
         return super().setup(**kwargs)
 
     def prepare(self) -> None:
@@ -105,7 +103,9 @@ class OVS3DTrainerConfig(TrainerConfig):
         if self.geometry_steps >= self.max_num_iterations:
             raise UserError(
                 f"--max-num-iterations {self.max_num_iterations} leaves no step for the semantics after "
-                f"--geometry-steps {self.geometry_steps}; raise the first."
+                f"--geometry-steps {self.geometry_steps}; raise the first, beside the other flags of the run: "
+                f"ns-train {self.method_name} --data {self.pipeline.datamanager.data} --load-geometry {run} "
+                "--max-num-iterations STEPS."
             )
         path, geometry = read_geometry(run)
         parser, trained = self.pipeline.datamanager.dataparser, geometry.pipeline.datamanager.dataparser
@@ -136,13 +136,23 @@ class OVS3DTrainer(Trainer):
     config: OVS3DTrainerConfig
     pipeline: OVS3DPipeline  # pyright: ignore[reportIncompatibleVariableOverride]
 
+    def setup(self, test_mode: Literal["test", "val", "inference"] = "val") -> None:
+        """Host's set-up; if it fails, what the host has written of the run by then is removed."""
+        try:
+            with ending_the_program():
+                super().setup(test_mode)
+        except BaseException:  # Also Ctrl-C.
+            if self.local_rank == 0:
+                discard_run(self.base_dir)
+            raise
+
     def _load_checkpoint(self) -> None:
         """Host's loading, or the geometry of another run."""
         if self.config.load_geometry is not None and self.config.load_dir is None:
             from ovs3d.checkpoints import load_geometry_state
 
             load_geometry_state(self.pipeline.model, self.config.load_geometry)
-            CONSOLE.log(f"Geometry comes from {self.config.load_geometry}")
+            CONSOLE.log(f"Geometry comes from {self.config.load_geometry}", markup=False)
             return
         super()._load_checkpoint()
 
@@ -159,6 +169,7 @@ class OVS3DTrainer(Trainer):
         total = self.config.max_num_iterations
         self.config.max_num_iterations = total - self._start_step
         try:
-            super().train()
+            with ending_the_program():
+                super().train()
         finally:
             self.config.max_num_iterations = total

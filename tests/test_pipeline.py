@@ -2,6 +2,7 @@
 
 import math
 from copy import deepcopy
+from pathlib import Path
 
 import pytest
 import torch
@@ -148,6 +149,36 @@ def test_masked_pixels_are_not_measured(pipeline: OVS3DPipeline, monkeypatch: py
     monkeypatch.setattr(type(dataset), "__getitem__", lambda *_: {**item, "mask": mask})
     while_training = pipeline.get_average_eval_image_metrics(step=BORDER)
     assert while_training["psnr"] == pytest.approx(psnr(rendered[::8, ::8], item["image"][::8, 24::8]), abs=1e-3)
+
+
+@pytest.mark.parametrize("step", [None, BORDER], ids=["ns-eval", "training"])
+def test_fully_masked_views_are_not_averaged(
+    step: int | None, prepared: OVS3DTrainerConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = deepcopy(prepared.pipeline)
+    config.datamanager.dataparser.held_out = ("view_00", "view_01")  # pyright: ignore[reportAttributeAccessIssue]
+    pipeline = config.setup(device="cpu", test_mode="test", world_size=1, local_rank=0)
+    pipeline.eval()
+    dataset = pipeline.datamanager.eval_dataset
+    before = [pipeline.model.get_outputs_for_camera(dataset.cameras[i : i + 1])["rgb"] for i in range(2)]
+    get = type(dataset).__getitem__
+    masks = [torch.zeros(36, 48, 1, dtype=torch.bool), torch.ones(36, 48, 1, dtype=torch.bool)]
+    monkeypatch.setattr(type(dataset), "__getitem__", lambda self, i: {**get(self, i), "mask": masks[i]})
+    pipeline.datamanager.setup_eval()
+    metrics = pipeline.get_average_eval_image_metrics(step)
+    every = 1 if step is None else 8
+    rendered, photo = (image[::every, ::every] for image in (before[1].clamp(0.0, 1.0), get(dataset, 1)["image"]))
+    assert metrics["psnr"] == pytest.approx(psnr(rendered, photo), abs=1e-3)
+
+
+def test_photographs_that_have_moved_end_the_program(
+    prepared: OVS3DTrainerConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = deepcopy(prepared.pipeline)
+    config.datamanager.data = tmp_path / "gone"
+    with pytest.raises(SystemExit) as stopped:  # So `ns-eval` and its like open a run.
+        config.setup(device="cpu", test_mode="test")
+    assert stopped.value.code == 2 and "gone" in capsys.readouterr().err
 
 
 def test_geometry_stage_evaluates_without_miou(pipeline: OVS3DPipeline) -> None:

@@ -7,15 +7,18 @@ from pathlib import Path
 import pytest
 
 from ovs3d.errors import UserError
-from ovs3d.run_folder import find_run
+from ovs3d.run_folder import discard_run, find_run
 
 
-def make_run(outputs: Path, name: str, age: int = 0) -> Path:
-    """Writes the config.yml of a run that is `age` seconds old."""
+def make_run(outputs: Path, name: str, age: int = 0, trained: bool = False) -> Path:
+    """Writes the config.yml of a run that is `age` seconds old, and perhaps a checkpoint."""
     config = outputs / name / "config.yml"
     config.parent.mkdir(parents=True)
     config.write_text("")
     os.utime(config, (1e9 - age, 1e9 - age))
+    if trained:
+        (config.parent / "nerfstudio_models").mkdir()
+        (config.parent / "nerfstudio_models" / "step-000000009.ckpt").touch()
     return config
 
 
@@ -42,6 +45,29 @@ def test_newest_of_several_runs_is_taken_and_named(tmp_path: Path, caplog: pytes
     with caplog.at_level(logging.INFO, logger="ovs3d"):
         assert find_run(tmp_path) == config
     assert str(config.parent) in caplog.text and "newest of 3" in caplog.text
+
+
+def test_runs_without_a_checkpoint_are_skipped_where_another_has_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    trained = make_run(tmp_path, "a/m/good", age=20, trained=True)
+    dead = make_run(tmp_path, "a/m/bad", age=10)
+    with caplog.at_level(logging.INFO, logger="ovs3d"):
+        assert find_run(tmp_path) == trained
+    assert f"{trained.parent}, the only run with a checkpoint in" in caplog.text
+    assert find_run(dead.parent) == dead, "it was named itself"
+
+
+def test_discarded_run_leaves_nothing_but_what_is_not_its_own(tmp_path: Path) -> None:
+    dead, other, trained = (make_run(tmp_path, f"a/m/{name}", trained=name == "c") for name in "abc")
+    (other.parent / "notes.txt").touch()
+    for config in (dead, other, trained):
+        discard_run(config.parent)
+    assert not dead.parent.exists() and trained.exists()
+    assert [path.name for path in other.parent.iterdir()] == ["notes.txt"]
+    alone = make_run(tmp_path, "x/m/a")
+    discard_run(alone.parent)
+    assert not (tmp_path / "x").exists() and tmp_path.exists()
 
 
 def test_folder_without_a_run_is_named(tmp_path: Path) -> None:

@@ -127,9 +127,13 @@ def test_geometry_that_has_seen_the_held_out_views_is_refused(
     config.prepare()
 
 
-def test_geometry_is_refused_where_no_step_is_left(config: OVS3DTrainerConfig, geometry: OVS3DTrainerConfig) -> None:
+def test_geometry_is_refused_where_no_step_is_left(
+    config: OVS3DTrainerConfig, geometry: OVS3DTrainerConfig, tmp_path: Path
+) -> None:
     config.geometry_steps = 100
-    with pytest.raises(UserError, match="--max-num-iterations 100 leaves no step"):
+    with pytest.raises(
+        UserError, match=f"100 leaves no step .* ns-train ovs3d-tiny --data .* --load-geometry {tmp_path}"
+    ):
         config.prepare()
 
 

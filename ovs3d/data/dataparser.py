@@ -85,10 +85,19 @@ def normalise_poses(posed: PosedViews, config: OVS3DDataParserConfig) -> tuple[t
 
     Returns:
         camera-to-world [views, 3, 4], the transform [3, 4] from the original world, and the scale after it.
+
+    Raises:
+        UserError: all cameras are at one point, or the world has no direction to be turned by.
     """
     poses = torch.from_numpy(np.stack([view.pose for view in posed.views]).astype(np.float32))
     method: Any = posed.orientation or config.orientation_method
     oriented, transform = auto_orient_and_center_poses(poses, method=method, center_method=config.center_method)
+    if not (oriented.isfinite().all() and transform.isfinite().all()):
+        flag = "orientation_override" if posed.orientation else "--pipeline.datamanager.dataparser.orientation-method"
+        raise UserError(
+            f"The poses of {posed.source} cannot be turned upright by '{method}', because their directions cancel or "
+            f"their numbers are too large; correct them, or set {flag} to none."
+        )
     scale = 1.0
     if config.auto_scale_poses:
         reach = float(oriented[:, :3, 3].abs().max())

@@ -92,7 +92,9 @@ def check_decodes(paths: Iterable[Path]) -> None:
 def _check_decodes(path: Path) -> None:
     try:
         if path.suffix == ".npy":
-            np.load(path, allow_pickle=False)
+            depth = np.load(path, allow_pickle=False)
+            if not isinstance(depth, np.ndarray) or depth.dtype.kind not in "uif" or not _is_picture(depth.shape):
+                raise UserError(f"{path} is no depth map; save an array [height, width] of numbers there.")
             return
         with Image.open(path) as image:
             image.verify()
@@ -101,6 +103,10 @@ def _check_decodes(path: Path) -> None:
             image.load()
     except UNREADABLE as error:
         raise _unreadable(path, error) from error
+
+
+def _is_picture(shape: tuple[int, ...]) -> bool:
+    return len(shape) >= 2 and min(shape) > 0 and shape[2:] in ((), (1,))
 
 
 def in_threads(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:

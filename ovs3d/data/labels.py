@@ -163,13 +163,18 @@ def open_label(path: Path, size: tuple[int, int]) -> Image.Image:
             image.load()
     except UNREADABLE as error:
         raise UserError(f"{path} cannot be read as an image ({error}); replace or remove it.") from error
-    width, height = image.size
-    tolerance = ASPECT_TOLERANCE + 1.0 / min(width, height, *size)
-    if abs(width * size[0] / (height * size[1]) - 1.0) > tolerance:
-        raise UserError(
-            f"{path} has {width}x{height} pixels, its view {size[1]}x{size[0]}; labels must have their view's shape."
-        )
+    check_shape(path, image.size, size)
     return image
+
+
+def check_shape(path: Path, found: tuple[int, int], size: tuple[int, int]) -> None:
+    """Refuses a picture of `found` = (width, height) pixels that cannot be of a view of `size` = (h, w)."""
+    (width, height), (rows, columns) = found, size
+    tolerance = ASPECT_TOLERANCE + 1.0 / min(width, height, rows, columns)
+    if abs(width * rows / (height * columns) - 1.0) > tolerance:
+        raise UserError(
+            f"{path} has {width}x{height} pixels, its view {columns}x{rows}; give it the shape of its view."
+        )
 
 
 def _resize_nearest(values: Int64[np.ndarray, "a b"], size: tuple[int, int]) -> Int64[np.ndarray, "h w"]:

@@ -9,6 +9,9 @@ from jaxtyping import Bool, Float, Int
 from PIL import Image
 from torch import Tensor
 
+from ovs3d.data.labels import check_shape
+from ovs3d.errors import UserError
+
 SIDE = 512
 """Longest side in pixels of the masks in memory."""
 
@@ -39,3 +42,16 @@ def read_mask(path: Path, side: int | None = None) -> Bool[Tensor, "h w"]:
         scale = 1.0 if side is None else min(1.0, side / max(picture.size))
         size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
         return torch.from_numpy(np.asarray(picture.convert("L").resize(size, Image.Resampling.NEAREST)) > 0)
+
+
+def check_mask(path: Path, size: tuple[int, int]) -> bool:
+    """Whether a mask, which can be decoded, leaves any pixel of its photograph of (h, w) pixels visible.
+
+    Raises:
+        UserError: it has several channels, or cannot be of its photograph.
+    """
+    with Image.open(path) as picture:
+        check_shape(path, picture.size, size)
+        if len(picture.getbands()) > 1:
+            raise UserError(f"{path} is a mask of mode {picture.mode}; save it with one channel, black = masked.")
+        return bool(np.asarray(picture).any())

@@ -5,15 +5,14 @@ all splits where one is listed, so the file is read here; the camera maths stays
 """
 
 import json
-import math
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from nerfstudio.cameras.cameras import CAMERA_MODEL_TO_TYPE
 
+from ovs3d.data.entries import finite_number, focal_lengths, positive_number, read_matrix, read_pose
 from ovs3d.data.images import image_size
 from ovs3d.data.views import Intrinsics, PosedViews, View, require_files
 from ovs3d.errors import UserError
@@ -33,7 +32,7 @@ def read_transforms(path: Path) -> PosedViews:
     """
     try:
         meta = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read as JSON ({error}); write it again with ns-process-data.") from error
     if not isinstance(meta, dict):
         raise UserError(f"{path} holds a {type(meta).__name__}, not an object with 'frames'; write it again.")
@@ -71,11 +70,11 @@ def views_from_meta(meta: Mapping[str, Any], folder: Path, source: Path) -> Pose
     masks = _all_or_none(posed, "mask_path", folder, source)
     depths = _all_or_none(posed, "depth_file_path", folder, source)
     views = tuple(
-        View(image, _pose(frame, place), _intrinsics({**meta, **frame}, image, place), mask, depth)
+        View(image, read_pose(frame, place), _intrinsics({**meta, **frame}, image, place), mask, depth)
         for (image, place, frame), mask, depth in zip(posed, masks, depths, strict=True)
     )
     model = meta.get("camera_model", "OPENCV_FISHEYE" if meta.get("is_fisheye") else "OPENCV")
-    if model not in CAMERA_MODEL_TO_TYPE:
+    if not isinstance(model, str) or model not in CAMERA_MODEL_TO_TYPE:
         raise UserError(f"{source} has the camera_model {model!r}; use one of {', '.join(CAMERA_MODEL_TO_TYPE)}.")
     orientation = meta.get("orientation_override")
     if orientation is not None and orientation not in ORIENTATIONS:
@@ -83,7 +82,7 @@ def views_from_meta(meta: Mapping[str, Any], folder: Path, source: Path) -> Pose
     train, test, val = (
         _listed(meta, f"{split}_filenames", folder, images, source) for split in ("train", "test", "val")
     )
-    applied = meta.get("applied_transform")
+    applied, radius = meta.get("applied_transform"), meta.get("fisheye_crop_radius")
     return PosedViews(
         source=source,
         views=views,
@@ -91,9 +90,9 @@ def views_from_meta(meta: Mapping[str, Any], folder: Path, source: Path) -> Pose
         train=train,
         held_out=None if test is None and val is None else test or val or frozenset(),
         orientation=orientation,
-        applied_transform=None if applied is None else _matrix(applied, f"{source}, applied_transform,")[:3],
-        applied_scale=_number(meta, "applied_scale", str(source)) if "applied_scale" in meta else 1.0,
-        fisheye_crop_radius=meta.get("fisheye_crop_radius"),
+        applied_transform=None if applied is None else read_matrix(applied, f"{source}, applied_transform,")[:3],
+        applied_scale=positive_number(meta, "applied_scale", str(source)) if "applied_scale" in meta else 1.0,
+        fisheye_crop_radius=None if radius is None else positive_number(meta, "fisheye_crop_radius", str(source)),
     )
 
 
@@ -132,65 +131,33 @@ def _listed(
     return frozenset(listed)
 
 
-def _number(values: Mapping[str, Any], key: str, place: str) -> float:
-    value = values[key]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise UserError(f"{place} has {value!r} as '{key}'; give a finite number.")
-    return float(value)
-
-
-def _matrix(value: object, place: str) -> np.ndarray:
-    """A 3x4 or 4x4 list of finite numbers as float64 [4, 4]."""
-    try:
-        matrix = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        matrix = np.empty(0)
-    if matrix.shape not in ((3, 4), (4, 4)) or not np.isfinite(matrix).all():
-        raise UserError(f"{place} has no matrix of 4x4 finite numbers; give one.")
-    return np.concatenate([matrix[:3], [[0.0, 0.0, 0.0, 1.0]]])
-
-
-def _pose(frame: Mapping[str, Any], place: str) -> np.ndarray:
-    pose = _matrix(frame.get("transform_matrix"), f"{place} 'transform_matrix'")
-    if np.linalg.det(pose[:3, :3]) <= 0.0:
-        raise UserError(f"{place} has a 'transform_matrix' that is not a rotation; give camera-to-world, OpenGL axes.")
-    return pose
-
-
 def _intrinsics(values: Mapping[str, Any], image: Path, place: str) -> Intrinsics:
     """Intrinsics of one frame; what is not given follows from the picture, the field of view, or the other axis."""
     width, height = image_size(image)
     if "w" in values and "h" in values:
-        said = (round(_number(values, "w", place)), round(_number(values, "h", place)))
+        said = (round(finite_number(values, "w", place)), round(finite_number(values, "h", place)))
         if said != (width, height):
-            turned = " as its EXIF orientation turns it" if said == (height, width) else ""
+            stored = " as stored, and no EXIF orientation turns it," if said == (height, width) else ""
             raise UserError(
-                f"{image} has {width}x{height} pixels{turned} but the intrinsics in {place} are for "
+                f"{image} has {width}x{height} pixels{stored} but the intrinsics in {place} are for "
                 f"{said[0]}x{said[1]}; resize the image or correct w, h, fl_x, fl_y, cx and cy."
             )
-    focal = {}
-    for axis, size in (("x", width), ("y", height)):
-        if f"fl_{axis}" in values:
-            focal[axis] = _number(values, f"fl_{axis}", place)
-        elif f"camera_angle_{axis}" in values:
-            focal[axis] = 0.5 * size / math.tan(0.5 * _number(values, f"camera_angle_{axis}", place))
-    if not focal or min(focal.values()) <= 0.0:
-        raise UserError(f"{place} has no positive focal length; give 'fl_x' in pixels or 'camera_angle_x' in radians.")
+    fx, fy = focal_lengths(values, (width, height), place)
     return Intrinsics(
         width=width,
         height=height,
-        fx=focal.get("x", focal.get("y", 0.0)),
-        fy=focal.get("y", focal.get("x", 0.0)),
-        cx=_number(values, "cx", place) if "cx" in values else 0.5 * width,
-        cy=_number(values, "cy", place) if "cy" in values else 0.5 * height,
+        fx=fx,
+        fy=fy,
+        cx=finite_number(values, "cx", place) if "cx" in values else 0.5 * width,
+        cy=finite_number(values, "cy", place) if "cy" in values else 0.5 * height,
         distortion=_distortion(values, place),
     )
 
 
 def _distortion(values: Mapping[str, Any], place: str) -> tuple[float, ...]:
     if "distortion_params" not in values:
-        return tuple(_number(values, key, place) if key in values else 0.0 for key in DISTORTION_KEYS)
+        return tuple(finite_number(values, key, place) if key in values else 0.0 for key in DISTORTION_KEYS)
     params = values["distortion_params"]
     if not isinstance(params, list) or len(params) not in (6, 12):
         raise UserError(f"{place} has bad 'distortion_params'; give 6 numbers, or 12 for FISHEYE624.")
-    return tuple(_number({"distortion_params": number}, "distortion_params", place) for number in params)
+    return tuple(finite_number({"distortion_params": number}, "distortion_params", place) for number in params)

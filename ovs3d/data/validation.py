@@ -11,7 +11,8 @@ from ovs3d.data.dataparser import OVS3DDataParserConfig, normalise_poses, requir
 from ovs3d.data.images import check_decodes, in_threads
 from ovs3d.data.labels import find_labels, load_label_map
 from ovs3d.data.layouts import read_scene, scene_folder
-from ovs3d.data.views import PosedViews
+from ovs3d.data.photo_masks import check_mask
+from ovs3d.data.views import PosedViews, View
 from ovs3d.errors import UserError
 
 
@@ -34,16 +35,27 @@ def validate_scene(config: OVS3DDataParserConfig, sensor_depth: bool = False) ->
     resolve_classes(config.classes, folder)
     require_max_side(config)
     labels = find_labels(folder, [view.image for view in posed.views])
-    training_images(config, posed)
+    splits = split_scene(config, posed, labels)
+    normalise_poses(posed, config)
     check_decodes(view.image for view in posed.views)
     check_decodes(view.mask for view in posed.views if view.mask is not None)
     check_decodes(view.depth for view in posed.views if view.depth is not None)
+
+    visible = in_threads(is_visible, posed.views)
+    for what, split in zip(("training", "held-out"), splits, strict=True):
+        if not any(visible[index] for index in split):
+            raise UserError(f"The masks of {posed.source} hide all {what} views altogether; leave parts of them white.")
 
     def check_label(index: int) -> None:
         size = posed.views[index].intrinsics
         load_label_map(labels.paths[index], labels.names, labels.names, (size.height, size.width))
 
     in_threads(check_label, range(len(posed.views)))
+
+
+def is_visible(view: View) -> bool:
+    """Whether anything of a view is: its mask is not all black."""
+    return view.mask is None or check_mask(view.mask, (view.intrinsics.height, view.intrinsics.width))
 
 
 def training_images(config: OVS3DDataParserConfig, posed: PosedViews | None = None) -> list[Path]:

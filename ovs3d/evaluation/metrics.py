@@ -6,6 +6,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -136,10 +137,11 @@ def relative_depth_errors(rendered: Float[Tensor, "h w"], known: Float[Tensor, "
 def psnr(
     rendered: Float[Tensor, "h w 3"], photo: Float[Tensor, "h w 3"], mask: Bool[Tensor, "h w"] | None = None
 ) -> float:
-    """Peak signal-to-noise ratio in dB of images in [0, 1], where `mask` is true; infinite for equal images."""
+    """Peak signal-to-noise ratio in dB of images in [0, 1], where `mask` is true; infinite for equal ones,
+    NaN where no pixel is measured or one is not finite."""
     squares = (rendered.double() - photo.double()) ** 2
     error = (squares if mask is None else squares[mask]).mean().item()
-    return -10.0 * math.log10(error) if error > 0 else math.inf
+    return math.inf if error == 0.0 else -10.0 * math.log10(error)
 
 
 def ssim(
@@ -161,6 +163,26 @@ def photo_scores(
 ) -> dict[str, float]:
     """How much a rendered view is like its photograph, where `mask` is true: `psnr` and `ssim`."""
     return {"psnr": psnr(rendered, photo, mask), "ssim": ssim(rendered, photo, mask)}
+
+
+class PhotoScore:
+    """Means of `photo_scores` over views; a view of which nothing is visible is left out."""
+
+    def __init__(self) -> None:
+        self._rows: list[dict[str, float]] = []
+
+    def update(
+        self, rendered: Float[Tensor, "h w 3"], photo: Float[Tensor, "h w 3"], mask: Bool[Tensor, "h w"] | None
+    ) -> dict[str, float]:
+        """Adds one view; returns its own scores."""
+        scores = photo_scores(rendered, photo, mask)
+        if mask is None or mask.any():
+            self._rows.append(scores)
+        return scores
+
+    def summary(self) -> dict[str, float]:
+        """`psnr` and `ssim`; NaN without a view."""
+        return {name: fmean(row[name] for row in self._rows) if self._rows else math.nan for name in ("psnr", "ssim")}
 
 
 def visible(item: Mapping[str, Any]) -> Bool[Tensor, "h w"] | None:

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from ovs3d.evaluation.figures import evaluation_figure
-from ovs3d.evaluation.metrics import ConfusionMatrix, PaperScore, photo_scores, relative_depth_errors
+from ovs3d.evaluation.metrics import ConfusionMatrix, PaperScore, PhotoScore, relative_depth_errors
 from ovs3d.export.masks import check_eight_bits
 from ovs3d.files import whole_file
 from ovs3d.palette import class_colours
@@ -34,7 +34,7 @@ def evaluate(scene: Scene, figures: Path | None = None, masks: Path | None = Non
         masks: folder for predicted label maps, 8-bit PNG, classes in the order asked.
 
     Returns:
-        `psnr`, `ssim` (means over views), `views`, and where there are labels `segmentation` (the summary of
+        `psnr`, `ssim` (the summary of `PhotoScore`), `views`, and where there are labels `segmentation` (that of
         `ConfusionMatrix`) and `paper` (that of `PaperScore`); otherwise `segmentation` is None. Where there are depth
         maps `depth` has `abs_rel` and `median`, the mean and the median over all pixels of the relative error.
 
@@ -43,12 +43,12 @@ def evaluate(scene: Scene, figures: Path | None = None, masks: Path | None = Non
     """
     if masks is not None:
         check_eight_bits(scene.classes)
-    confusion, paper = ConfusionMatrix(scene.classes), PaperScore(scene.classes)
+    confusion, paper, photos = ConfusionMatrix(scene.classes), PaperScore(scene.classes), PhotoScore()
     rows, depth_errors = [], []
     for view in scene.held_out():
         result = scene.segment(view.camera, with_scores=False) if scene.model.has_semantics else None
         rgb, depth = scene.look(view.camera) if result is None else (result.rgb, result.depth)
-        rows.append({"view": view.name, **photo_scores(rgb, view.photo, view.mask)})
+        rows.append({"view": view.name, **photos.update(rgb, view.photo, view.mask)})
         if view.distance is not None:
             depth_errors.append(relative_depth_errors(depth, view.distance))
         if result is None:
@@ -64,8 +64,7 @@ def evaluate(scene: Scene, figures: Path | None = None, masks: Path | None = Non
                     save_figure(view, result.labels, view.labels, scene.classes, draft)
     labelled = int(confusion.counts.sum()) > 0
     return {
-        "psnr": float(np.mean([row["psnr"] for row in rows])),
-        "ssim": float(np.mean([row["ssim"] for row in rows])),
+        **photos.summary(),
         "views": rows,
         "segmentation": confusion.summary() if labelled else None,
         "paper": paper.summary() if labelled else None,

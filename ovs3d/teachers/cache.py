@@ -10,6 +10,7 @@ import io
 import json
 import math
 import os
+import tempfile
 import uuid
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -80,14 +81,22 @@ def cache_folder(teacher: Teacher, cache_root: Path) -> Path:
             _write(path, text.encode())
         stored = json.loads(path.read_text())
     except OSError as error:
-        raise UserError(
-            f"Features cannot be kept in {folder} ({error.strerror}); set OVS3D_CACHE to another folder."
-        ) from error
+        raise _unusable(folder, error) from error
     except ValueError as error:
         raise UserError(f"{path} is not JSON; delete {folder} and extract again.") from error
     if stored != json.loads(text):
         raise UserError(f"{path} describes another teacher than '{teacher.meta.teacher}'; delete {folder}.")
     return folder
+
+
+def check_cache_root(cache_root: Path) -> None:
+    """Refuses a folder of all caches that is not there and cannot be made; makes nothing that stays."""
+    try:
+        if not cache_root.is_dir():
+            above = next(folder for folder in (cache_root, *cache_root.parents) if folder.exists())
+            tempfile.TemporaryDirectory(dir=above, prefix=".ovs3d-").cleanup()
+    except OSError as error:
+        raise _unusable(cache_root, error) from error
 
 
 def image_digest(path: Path) -> str:
@@ -102,6 +111,13 @@ def image_digest(path: Path) -> str:
 def read_image(path: Path) -> Float[Tensor, "3 h w"]:
     """Reads a photograph as RGB in [0, 1]; like nerfstudio it leaves the EXIF rotation alone."""
     return torch.from_numpy(read_rgb(path)).permute(2, 0, 1).float() / 255
+
+
+def _unusable(folder: Path, error: OSError) -> UserError:
+    return UserError(
+        f"Features cannot be kept in {folder} ({error.strerror}); set OVS3D_CACHE, or "
+        "--pipeline.datamanager.feature-cache where that is given, to another folder."
+    )
 
 
 def _is_stored(path: Path, meta: FeatureMeta) -> bool:

@@ -87,6 +87,7 @@ def changed(**changes: Any) -> dict[str, Any]:
     return {key: value for key, value in meta.items() if value is not None}
 
 
+SHEAR = (np.eye(4) + 0.1 * np.eye(4, k=1)).tolist()
 MIRROR = np.diag([1.0, -1.0, 1.0, 1.0]).tolist()
 
 
@@ -95,13 +96,16 @@ MIRROR = np.diag([1.0, -1.0, 1.0, 1.0]).tolist()
     [
         ("{", ["cannot be read as JSON"]),
         ("[]", ["holds a list"]),
+        ("[" * 100_000, ["cannot be read as JSON"]),
         ({}, ["lists no images"]),
         ({"frames": []}, ["lists no images"]),
         ({"frames": [{}]}, ["frame 0", "no 'file_path'"]),
         (changed_frame(transform_matrix=None), ["frame 0", "'transform_matrix'", "4x4"]),
         (changed_frame(transform_matrix=[[1, 2], [3]]), ["4x4"]),
         (changed_frame(transform_matrix=[[float("nan")] * 4] * 4), ["finite"]),
+        (changed_frame(transform_matrix=[[10**400] * 4] * 4), ["finite"]),
         (changed_frame(transform_matrix=MIRROR), ["not a rotation"]),
+        (changed_frame(transform_matrix=SHEAR), ["frame 0", "not a rotation"]),
         (changed_frame(file_path=f"images/{image_name(0)}"), [image_name(0), "twice"]),
         (changed_frame(w=WIDTH + 1), [image_name(2), f"{WIDTH}x{HEIGHT}", f"{WIDTH + 1}x{HEIGHT}"]),
         (changed_frame(fl_x="wide"), ["frame 0", "'wide'", "fl_x"]),
@@ -109,10 +113,19 @@ MIRROR = np.diag([1.0, -1.0, 1.0, 1.0]).tolist()
         (changed_frame(depth_file_path="depth.png"), ["'depth_file_path' in 1 of 3 frames"]),
         (changed(fl_x=None, fl_y=None), ["focal length"]),
         (changed(fl_x=-1.0), ["focal length"]),
+        (changed(fl_x=10**400), ["1000", "fl_x", "finite"]),
+        (changed(fl_x=None, camera_angle_x=0), ["0 as 'camera_angle_x'", "above 0"]),
+        (changed(fl_x=None, camera_angle_x=4.0), ["focal length"]),
+        (changed(w=HEIGHT, h=WIDTH), [f"{WIDTH}x{HEIGHT} pixels as stored", f"{HEIGHT}x{WIDTH}", "no EXIF"]),
+        (changed(camera_model=["OPENCV"]), ["['OPENCV']", "use one of"]),
         (changed(camera_model="PANORAMA"), ["'PANORAMA'", "OPENCV"]),
         (changed(distortion_params=[0.0]), ["distortion_params"]),
         (changed(orientation_override="left"), ["'left'", "up"]),
         (changed(applied_transform=[1, 2]), ["applied_transform"]),
+        (changed(applied_transform=[[0.0] * 4] * 3), ["applied_transform", "flattens"]),
+        (changed(applied_scale=0), ["0 as 'applied_scale'", "above 0"]),
+        (changed(applied_scale=-2.0), ["-2 as 'applied_scale'"]),
+        (changed(fisheye_crop_radius="x"), ["'x' as 'fisheye_crop_radius'"]),
         (changed(test_filenames=["images/nothing.png"]), ["images/nothing.png", "test_filenames"]),
         (changed(train_filenames="all"), ["train_filenames", "not a list"]),
     ],

@@ -1,5 +1,6 @@
 """Every bad input ends in one sentence, and nothing is written."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -111,3 +112,80 @@ def test_damaged_depth_maps_are_named(tmp_path: Path) -> None:
     (scene / "depth.png").write_bytes((scene / "depth.png").read_bytes()[:-20])
     with pytest.raises(UserError, match=r"depth\.png cannot be read"):
         check(scene)
+
+
+def add_to_frames(scene: Path, key: str, paths: list[str]) -> None:
+    """Gives every frame, in the order of the photographs' names, a file under `key`."""
+    meta = json.loads((scene / "transforms.json").read_text())
+    for frame, path in zip(sorted(meta["frames"], key=lambda frame: frame["file_path"]), paths, strict=True):
+        frame[key] = path
+    (scene / "transforms.json").write_text(json.dumps(meta))
+
+
+@pytest.mark.parametrize(
+    "depth",
+    [np.ones(7), np.full((HEIGHT, WIDTH), "far"), np.ones((HEIGHT, WIDTH, 2)), np.ones((0, WIDTH))],
+    ids=["one axis", "words", "two channels", "empty"],
+)
+def test_arrays_that_are_no_depth_maps_are_named(depth: np.ndarray, tmp_path: Path) -> None:
+    scene = write_transforms(tmp_path, 3)
+    add_to_frames(scene, "depth_file_path", ["depth.npy"] * 3)
+    for good in (np.ones((4, 6), np.float32), np.ones((4, 6, 1), np.int64)):
+        np.save(scene / "depth.npy", good)
+        check(scene)
+    np.save(scene / "depth.npy", depth)
+    with pytest.raises(UserError, match=r"depth\.npy is no depth map"):
+        check(scene)
+
+
+def test_masks_have_the_shape_of_their_photographs_and_one_channel(tmp_path: Path) -> None:
+    scene = write_transforms(tmp_path, 3)
+    add_to_frames(scene, "mask_path", ["mask.png"] * 3)
+    Image.new("L", (WIDTH // 2, HEIGHT // 2), 255).save(scene / "mask.png")
+    check(scene)
+    Image.new("L", (2 * WIDTH, HEIGHT), 255).save(scene / "mask.png")
+    with pytest.raises(UserError, match=rf"mask\.png has {2 * WIDTH}x{HEIGHT} pixels, its view {WIDTH}x{HEIGHT}"):
+        check(scene)
+    Image.new("RGB", (WIDTH, HEIGHT), "white").save(scene / "mask.png")
+    with pytest.raises(UserError, match=r"mask\.png is a mask of mode RGB"):
+        check(scene)
+
+
+@pytest.mark.parametrize(
+    ("black", "hidden"), [({0}, "held-out"), ({1, 2}, "training"), ({1}, None)], ids=["held out", "training", "one"]
+)
+def test_masks_that_hide_a_whole_split_are_refused(black: set[int], hidden: str | None, tmp_path: Path) -> None:
+    scene = write_transforms(tmp_path, 3)
+    add_to_frames(scene, "mask_path", [f"mask_{index}.png" for index in range(3)])
+    for index in range(3):
+        Image.new("L", (WIDTH, HEIGHT), 0 if index in black else 255).save(scene / f"mask_{index}.png")
+    if hidden is None:
+        check(scene)
+        return
+    with pytest.raises(UserError, match=f"hide all {hidden} views"):
+        check(scene)
+
+
+def test_cameras_at_one_point_are_refused(tmp_path: Path) -> None:
+    scene = write_transforms(tmp_path, 3)
+    meta = json.loads((scene / "transforms.json").read_text())
+    for frame in meta["frames"]:
+        frame["transform_matrix"] = np.eye(4).tolist()
+    (scene / "transforms.json").write_text(json.dumps(meta))
+    with pytest.raises(UserError, match="all cameras at one point"):
+        check(scene)
+
+
+@pytest.mark.parametrize("override", [{}, {"orientation_override": "up"}], ids=["flag", "file"])
+def test_cameras_whose_up_directions_cancel_are_refused(override: dict, tmp_path: Path) -> None:
+    scene = write_transforms(tmp_path, 4, **override)
+    meta = json.loads((scene / "transforms.json").read_text())
+    for index, frame in enumerate(meta["frames"]):  # They look down, and each is turned by a quarter from the last.
+        cos, sin = ((1, 0), (0, 1), (-1, 0), (0, -1))[index]
+        frame["transform_matrix"] = [[cos, -sin, 0, index], [sin, cos, 0, 0], [0, 0, 1, 3], [0, 0, 0, 1]]
+    (scene / "transforms.json").write_text(json.dumps(meta))
+    named = "orientation_override" if override else "orientation-method"
+    with pytest.raises(UserError, match=f"turned upright by 'up'.*{named} to none"):
+        check(scene)
+    if not override:
+        check(scene, orientation_method="none")

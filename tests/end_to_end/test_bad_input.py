@@ -11,6 +11,7 @@ import torch
 from nerfstudio.scripts import train as host
 
 from ovs3d.checkpoints import model_shapes
+from ovs3d.errors import UserError
 from ovs3d.trainer import OVS3DTrainerConfig
 from tests.end_to_end.box_scene import CLASSES, write_features, write_scene
 from tests.end_to_end.runs import small_config, train
@@ -106,6 +107,31 @@ def test_missing_weights_name_the_bundled_encoder(
     config.features = None
     sentence = refused(config, capsys)
     assert "tiny-clip" in sentence and config.encoder in sentence
+
+
+@pytest.mark.parametrize("cache", ["file", "file/cache", "/proc/cache"])
+def test_cache_that_cannot_be_made(cache: str, config: OVS3DTrainerConfig, tmp_path: Path, capsys) -> None:
+    (tmp_path / "file").touch()
+    config.features, config.teachers, config.encoder = None, ("clip-dense",), "tiny-clip"
+    config.pipeline.datamanager.feature_cache = tmp_path / cache
+    sentence = refused(config, capsys)
+    assert str(tmp_path / cache) in sentence and "--pipeline.datamanager.feature-cache" in sentence
+
+
+@pytest.mark.parametrize("fault", [UserError("The disk is full."), ValueError("a fault of ours")], ids=["user", "ours"])
+def test_run_that_fails_in_its_set_up_leaves_no_folder(
+    fault: Exception, config: OVS3DTrainerConfig, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    def fail(*_: object) -> None:
+        assert (config.get_base_dir() / "config.yml").is_file()
+        raise fault
+
+    monkeypatch.setattr("ovs3d.data.datamanager.open_teachers", fail)
+    with pytest.raises(SystemExit if isinstance(fault, UserError) else ValueError) as stopped:
+        train(config)
+    assert list(config.output_dir.iterdir()) == []
+    if isinstance(stopped.value, SystemExit):
+        assert stopped.value.code == 2 and capsys.readouterr().err == "The disk is full.\n"
 
 
 def test_teachers_that_do_not_fit_together(config: OVS3DTrainerConfig, capsys) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, confusion_matrix, jaccard_score
 
-from ovs3d.evaluation.metrics import ConfusionMatrix, PaperScore, photo_scores, psnr, ssim, visible
+from ovs3d.evaluation.metrics import ConfusionMatrix, PaperScore, PhotoScore, photo_scores, psnr, ssim, visible
 
 
 def random_maps(classes: int, seed: int, views: int = 3) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -154,6 +154,24 @@ def test_psnr_by_hand():
     photo = torch.zeros(4, 5, 3)
     assert psnr(photo + 0.1, photo) == pytest.approx(20.0, abs=1e-5)
     assert psnr(photo, photo) == math.inf
+
+
+def test_pictures_that_cannot_be_measured_have_no_psnr():
+    photo = torch.rand(4, 5, 3)
+    assert math.isnan(psnr(photo, photo, torch.zeros(4, 5, dtype=torch.bool)))
+    assert math.isnan(psnr(torch.full_like(photo, torch.nan), photo))
+
+
+def test_views_without_a_visible_pixel_are_left_out_of_the_means():
+    photo, score = torch.rand(16, 16, 3, generator=torch.Generator().manual_seed(0)), PhotoScore()
+    assert all(math.isnan(value) for value in score.summary().values())
+    hidden = score.update(photo, photo, torch.zeros(16, 16, dtype=torch.bool))
+    assert math.isnan(hidden["psnr"]) and math.isnan(hidden["ssim"])
+    rows = [score.update(photo + offset, photo, None) for offset in (0.1, 0.01)]
+    assert rows[0]["psnr"] == pytest.approx(20.0, abs=1e-4)
+    assert score.summary() == {name: pytest.approx((rows[0][name] + rows[1][name]) / 2) for name in ("psnr", "ssim")}
+    score.update(torch.full_like(photo, torch.nan), photo, None)
+    assert math.isnan(score.summary()["psnr"]), "a fault of the rendering is not hidden"
 
 
 def test_what_lies_under_a_mask_is_not_measured():

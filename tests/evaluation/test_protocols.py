@@ -1,5 +1,6 @@
 """Scores of a run by hand: a scene that renders what it is told."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -72,6 +73,15 @@ def test_scores_by_hand() -> None:
     assert scores["labelled_pixels"] == 15 and scores["pixel_accuracy"] == pytest.approx(10 / 15)
     assert results["psnr"] == pytest.approx(20.0) and results["ssim"] == 0.25
     assert [row["view"] for row in results["views"]] == ["view_0", "view_1"]
+
+
+@pytest.mark.usefixtures("views")
+def test_fully_masked_view_is_listed_but_not_averaged(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = FakeScene(True).held_out()
+    hidden = View("hidden", first.camera, torch.zeros(2, 4, 3), None, mask=torch.zeros(2, 4, dtype=torch.bool))
+    monkeypatch.setattr(FakeScene, "held_out", lambda self: iter((first, hidden, second)))
+    results = evaluate(True)
+    assert results["psnr"] == pytest.approx(20.0) and math.isnan(results["views"][1]["psnr"])
 
 
 def test_depth_errors_are_those_of_known_pixels() -> None:
