@@ -41,6 +41,21 @@ def feature_loss(
     return _mean_over_valid(1.0 - cosine, valid)
 
 
+@full_precision
+def coarseness(selection: Float[Tensor, "rays scales"]) -> Float[Tensor, ""]:
+    """How coarse the selected scales are, in [0, 1]: mean over rays of sum_s S_s (n - 1 - s) / (n - 1), n scales.
+
+    Not of 3D-OVS. Its losses ask the selection for what all views agree on, and that windows wider than a thing show
+    what is around it, all views agree.
+
+    Args:
+        selection: softmax over scales, from coarse to fine; of one scale alone the coarseness is 0.
+    """
+    scales = selection.shape[-1]
+    steps = torch.arange(scales - 1, -1, -1, device=selection.device, dtype=selection.dtype)
+    return (selection @ steps / max(1, scales - 1)).mean()
+
+
 def distillation_loss(
     rendered: Float[Tensor, "rays dim"], teacher: Float[Tensor, "rays dim"], valid: Bool[Tensor, " rays"]
 ) -> Float[Tensor, ""]:

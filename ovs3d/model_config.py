@@ -31,6 +31,8 @@ class LossWeights:
     """Rendered patch feature (DINO head) against the patch encoder's."""
     rda: float = 1.0
     """Relevancy-distribution alignment."""
+    selection: float = 0.05
+    """Preference of finer scales, which see small things (the authors: none)."""
     fda_positive: float = 0.1
     """Feature-distribution alignment, pairs that DINO finds alike (the authors: 200)."""
     fda_negative: float = 0.1

@@ -44,7 +44,7 @@ def semantic_losses(
     rendered: RaySemantics,
     batch: dict[str, Any],
 ) -> dict[str, Tensor]:
-    """Feature, RDA, patch-feature and FDA losses, each times its weight; FDA sees the patches at the batch's end alone.
+    """Feature, RDA, selection, patch-feature and FDA losses, each times its weight; FDA sees the batch's patches alone.
 
     Args:
         config: weights and temperatures.
@@ -67,6 +67,8 @@ def semantic_losses(
     loss["rda"] = weights.rda * losses.rda_loss(
         compared, selected, any_valid, config.rendered_temperature, config.selected_temperature
     )
+    if config.selection and config.scales > 1:
+        loss["selection"] = weights.selection * losses.coarseness(rendered.selection)
     if rendered.patch_features is not None:
         patch = batch["patch_features"]
         loss["patch_feature"] = weights.patch_feature * losses.distillation_loss(

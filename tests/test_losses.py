@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from ovs3d.losses import (
+    coarseness,
     distillation_loss,
     fda_loss,
     feature_loss,
@@ -32,6 +33,24 @@ def slow_js(log_p: Tensor, log_q: Tensor) -> float:
         m = (a + b) / 2
         total += 0.5 * (a * math.log(a / m) if a > 0 else 0.0) + 0.5 * (b * math.log(b / m) if b > 0 else 0.0)
     return total
+
+
+# Coarseness of the selection.
+
+
+def test_coarseness_by_hand():
+    assert coarseness(torch.eye(3)[:1]).item() == 1.0
+    assert coarseness(torch.eye(3)[2:]).item() == 0.0
+    assert coarseness(torch.full((4, 3), 1 / 3)).item() == pytest.approx(0.5)
+    assert coarseness(torch.tensor([[0.1, 0.2, 0.3, 0.4], [0.4, 0.3, 0.2, 0.1]])).item() == pytest.approx(0.5)
+    assert coarseness(torch.ones(5, 1)).item() == 0.0, "one scale alone is neither"
+
+
+def test_coarseness_pulls_a_softmax_to_the_finest_scale():
+    votes = torch.zeros(2, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda logits: coarseness(logits.softmax(dim=-1)), (votes,))
+    coarseness(votes.softmax(dim=-1)).backward()
+    assert votes.grad is not None and (votes.grad[:, 0] > 0).all() and (votes.grad[:, 2] < 0).all()
 
 
 # Feature loss.

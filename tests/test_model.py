@@ -80,7 +80,7 @@ def test_semantic_losses_move_the_semantics_and_nothing_else() -> None:
     torch.nn.init.normal_(model.semantic.selection_layer.weight)
     rays, batch = table_rows()
     losses = model.get_loss_dict(model(rays), batch)
-    assert set(losses) == {"feature", "rda", "patch_feature", "fda_positive", "fda_negative"}
+    assert set(losses) == {"feature", "rda", "selection", "patch_feature", "fda_positive", "fda_negative"}
     assert all(bool(value.isfinite()) for value in losses.values())
     sum(losses.values(), torch.zeros(())).backward()
     assert gradients(model) == {
@@ -120,7 +120,7 @@ def test_known_distances_add_a_loss_that_fades_out() -> None:
     assert gradients(model)["proposal"] and gradients(model)["planes"] and not gradients(model)["semantic_planes"]
 
 
-@pytest.mark.parametrize("weight", ["feature", "rda", "patch_feature", "fda_positive", "fda_negative"])
+@pytest.mark.parametrize("weight", ["feature", "rda", "selection", "patch_feature", "fda_positive", "fda_negative"])
 def test_weight_of_a_loss_is_its_factor(weight: str) -> None:
     model = with_range(make_model(fda_pairs=2000))
     rays, batch = table_rows()
@@ -136,7 +136,7 @@ def test_weight_of_a_loss_is_its_factor(weight: str) -> None:
 def test_run_without_patch_encoder_has_text_losses_alone() -> None:
     model = with_range(make_model(patch_dim=0))
     rays, batch = table_rows()
-    assert set(model.get_loss_dict(model(rays), batch)) == {"feature", "rda"}
+    assert set(model.get_loss_dict(model(rays), batch)) == {"feature", "rda", "selection"}
 
 
 def test_selection_can_be_switched_off() -> None:
@@ -144,6 +144,7 @@ def test_selection_can_be_switched_off() -> None:
     torch.nn.init.normal_(model.semantic.selection_layer.weight)
     rays, batch = table_rows()
     losses = model.get_loss_dict(model(rays), batch)
+    assert "selection" not in losses
     (losses["feature"] + losses["rda"]).backward()
     gradient = model.semantic.selection_layer.weight.grad
     assert gradient is None or not gradient.any()

@@ -40,8 +40,11 @@ def test_stage_changes_at_its_step(pipeline: OVS3DPipeline) -> None:
         assert "rgb" in losses and "semantics" not in outputs and pipeline.datamanager.samples is None
     pipeline.model.set_step(BORDER)
     _, losses, metrics = pipeline.get_train_loss_dict(BORDER)
-    assert set(losses) == {"feature", "rda"} and all(math.isfinite(float(value)) for value in losses.values())
-    assert [float(metrics[f"selection_{i}"]) for i in (0, 1)] == pytest.approx([0.5, 0.5])
+    assert set(losses) == {"feature", "rda", "selection"} and all(
+        math.isfinite(float(value)) for value in losses.values()
+    )
+    assert 0.0 < metrics["selection_0"] < metrics["selection_1"], "the finer scale counts more at first"
+    assert float(metrics["selection_0"] + metrics["selection_1"]) == pytest.approx(1.0)
     table = pipeline.datamanager.samples
     assert table is not None and pipeline.model.training
     torch.testing.assert_close(pipeline.model.text, torch.eye(DIM)[: len(CLASSES)])

@@ -13,6 +13,8 @@ from ovs3d.rendering import composite
 
 COLOUR_SCALE = 2.0
 """Brings colours to about the size of trained latents."""
+FIRST_VOTES = 1.0
+"""Logit of the finest scale's vote before training; that of the coarsest is its negative."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,9 @@ class SemanticField(nn.Module):
     """Latents and scale selection at 3D points, composited along rays and decoded once per ray.
 
     3D-OVS (arXiv 2305.14093) decodes a 512-d feature at every sample; here a small latent is composited first. The
-    selection volume is theirs: a sigmoid per sample, composited, then a softmax over scales per ray.
+    selection volume is theirs: a sigmoid per sample, composited, then a softmax over scales per ray. Scales go from
+    coarse to fine, and the finest counts most at first: the windows of a coarse scale agree from everywhere that a
+    small thing is not there, and what the field has once learned of them is not unlearned.
 
     A latent is what coarse planes hold at a point; along with the composited latents a ray has its colour, the same
     from every side: neighbours that look alike say alike, and borders lie where the colour changes. Finer planes fit
@@ -75,8 +79,9 @@ class SemanticField(nn.Module):
         self.patch_head = head(self.latent.dim + 3, hidden, patch_dim) if patch_dim > 0 else None
         self.selection_planes = Planes((128,), 8)
         self.selection_layer = nn.Linear(self.selection_planes.dim, scales)
-        nn.init.zeros_(self.selection_layer.weight)  # Every scale counts the same at first.
-        nn.init.zeros_(self.selection_layer.bias)
+        nn.init.zeros_(self.selection_layer.weight)
+        with torch.no_grad():
+            self.selection_layer.bias.copy_(torch.linspace(-FIRST_VOTES, FIRST_VOTES, scales))
 
     def render(self, samples: KeptSamples) -> RaySemantics:
         """Renders the semantics of rays from their `samples`."""

@@ -28,9 +28,10 @@ def with_colour(latents: torch.Tensor, rays: KeptSamples) -> torch.Tensor:
     return torch.cat([latents, COLOUR_SCALE * (rays.colours - 0.5)], dim=-1)
 
 
-def test_selection_is_uniform_before_training() -> None:
+def test_finer_scales_count_more_before_training() -> None:
     selection = make_field().render(rays()).selection
-    torch.testing.assert_close(selection, torch.full_like(selection, 1 / 3))
+    expected = torch.softmax(torch.sigmoid(torch.tensor([-1.0, 0.0, 1.0])), dim=-1)
+    torch.testing.assert_close(selection, expected.expand_as(selection))
 
 
 @pytest.mark.parametrize("sharpness", [1.0, 10.0])

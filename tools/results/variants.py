@@ -13,10 +13,11 @@ AUTHORS = (
     "--pipeline.model.rendered-temperature", "1",
     "--pipeline.model.selected-temperature", "1", "--pipeline.model.selection-sharpness", "1",
     "--pipeline.model.rda-normalise", "False", "--pipeline.model.fda-temperature", "0.2", f"{WEIGHTS}.rda", "1",
-    f"{WEIGHTS}.patch-feature", "1",
+    f"{WEIGHTS}.patch-feature", "1", f"{WEIGHTS}.selection", "0",
 )  # fmt: skip
 """The constants and choices of 3D-OVS but its weights of FDA."""
 ABLATIONS: dict[str, tuple[str, ...]] = {
+    "no preference of finer levels": (f"{WEIGHTS}.selection", "0"),
     "uniform mean of levels": ("--pipeline.model.selection", "False"),
     "level 1/5 alone": ("--pipeline.datamanager.levels", "0"),
     "level 1/7 alone": ("--pipeline.datamanager.levels", "1"),
