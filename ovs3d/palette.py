@@ -15,6 +15,8 @@ FONT_SIZE = 16
 ROW_HEIGHT = 26
 SWATCH = 16
 GAP = 8
+LUMINANCE = np.array([0.299, 0.587, 0.114])
+"""Shares of red, green and blue in a grey (ITU-R BT.601)."""
 LEGEND_WIDTH = 1280
 """Widest legend in pixels for which the four sizes above hold; they grow with wider ones."""
 
@@ -73,8 +75,12 @@ def overlay(
     colours: UInt8[np.ndarray, "classes 3"],
     alpha: float,
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Blends class colours over a photograph with opacity `alpha` in [0, 1]; pixels with label -1 stay as they are."""
-    blended = (1.0 - alpha) * rgb + alpha * colourise(labels, colours)
+    """Blends class colours with opacity `alpha` in [0, 1] over the greys of a photograph; its own colours would mix in.
+
+    Pixels with label -1 stay as they are.
+    """
+    grey = rgb @ LUMINANCE
+    blended = (1.0 - alpha) * grey[..., None] + alpha * colourise(labels, colours)
     return np.where((labels >= 0)[..., None], np.rint(blended), rgb).astype(np.uint8)
 
 

@@ -89,7 +89,8 @@ class Scene(OpenedRun):
             image: picture of such a thing; the class that it is most like is found.
             click: name of a photograph (see `photographs`), row and column in it.
             point: place in the data's own coordinates.
-            vector: any vector of the space named by `space`.
+            vector: a feature of the space named by `space`, such as `feature` gives or another program; the vector of
+                a text is unlike all features (give the text, or `compare` with it).
             space: id of the vector's embedding space.
             negatives: words that a text query is not; by default the classes of the run but for the nearest one.
 

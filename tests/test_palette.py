@@ -56,6 +56,8 @@ def test_overlay_by_hand():
     # 0.75 * 100 + 0.25 * (200, 0, 100) = (125, 75, 100); the second pixel has no class.
     assert overlay(rgb, np.array([[0, -1]]), colours, 0.25).tolist() == [[[125, 75, 100], [100, 100, 100]]]
     assert overlay(rgb, np.array([[0, -1]]), colours, 1.0)[0, 0].tolist() == [200, 0, 100]
+    red = np.array([[[200, 0, 0]]], dtype=np.uint8)  # A grey of 0.299 * 200 = 59.8 below.
+    assert overlay(red, np.array([[0]]), colours, 0.5).tolist() == [[[130, 30, 80]]]
 
 
 @pytest.mark.parametrize("count", [1, 2, 13, 100])

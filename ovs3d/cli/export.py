@@ -16,7 +16,8 @@ class Export(Command):
     run_path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """Run folder or its config.yml."""
     what: tuple[Literal["masks", "points", "mesh", "boxes", "features"], ...] = ("masks", "points", "mesh", "boxes")
-    """masks: indexed PNG and COCO JSON; points: PLY with labels; mesh: PLY and GLB, one node a class; boxes: JSON;
+    """masks: indexed PNG, and COCO JSON, whose category ids are the indices plus one; points: PLY with labels;
+    mesh: PLY and GLB, one node a class; boxes: JSON of centres, axes (columns of a rotation) and extents along them;
     features: NPZ with a vector for each point, in the space of the run's encoder.
     Points, meshes and boxes have the coordinates and units of the data (before nerfstudio's applied_transform)."""
     out: Path | None = None

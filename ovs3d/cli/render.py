@@ -8,6 +8,9 @@ import tyro
 
 from ovs3d.cli.command import Command, Report, chosen_device
 
+FPS = 24
+"""Frames per second of paths that ask for no other speed."""
+
 
 @dataclass
 class Render(Command):
@@ -33,8 +36,8 @@ class Render(Command):
     or a camera path file of nerfstudio's viewer."""
     frames: int = 120
     """Frames of the orbit."""
-    fps: int = 24
-    """Frames per second."""
+    fps: int | None = None
+    """Frames per second; by default those that a FILE asks for, or else 24."""
     side: int = 800
     """Longest side of each picture in pixels, unless the photographs are smaller; a FILE has a size of its own."""
     device: str | None = None
@@ -47,27 +50,28 @@ class Render(Command):
         from nerfstudio.utils.rich_utils import CONSOLE
 
         from ovs3d.export.frames import check_numbers, check_show, painter, write_video
-        from ovs3d.export.paths import camera_path
+        from ovs3d.export.paths import camera_path, frames_per_second
         from ovs3d.export.video import VideoWriter
         from ovs3d.query.ask import Query
         from ovs3d.run_folder import find_run
         from ovs3d.scene import Scene
 
         check_show(self.show, self.query is not None, len(self.classes) > 0)
-        check_numbers(self.frames, self.fps, self.side)
+        check_numbers(self.frames, FPS if self.fps is None else self.fps, self.side)
         query = None if self.query is None else Query(self.query)
         config_path = find_run(self.run_path)
         scene = Scene.load(config_path, chosen_device(self.device), self.data)
         cameras = camera_path(scene, self.path, self.frames, self.side)
         out = self.out or config_path.parent / self._name
-        video = VideoWriter(out, self.fps)
+        fps = self.fps or frames_per_second(self.path) or FPS
+        video = VideoWriter(out, fps)
         if self.classes:
             scene = scene.with_classes(self.classes)
         if self.keep or self.without:
             scene = scene.edited(self.keep, self.without)
         write_video(painter(scene, self.show, query), cameras, video)
         CONSOLE.print(f"Video: {out}", markup=False)
-        return Report({"frames": len(cameras), "fps": self.fps, "classes": scene.classes, "written": {"video": out}})
+        return Report({"frames": len(cameras), "fps": fps, "classes": scene.classes, "written": {"video": out}})
 
     @property
     def _name(self) -> str:

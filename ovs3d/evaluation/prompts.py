@@ -102,5 +102,7 @@ def figure_row(
     known = np.isfinite(maps).all(axis=-1)
     best = np.where(known, np.where(known[..., None], maps, -np.inf).argmax(axis=-1), -1)
     panels = [(title, view.photo), ("best word", colourise(best, colours))]
-    panels += [(name, relevancy_to_rgb(maps[..., i], float(low[i]), float(high[i]))) for i, name in enumerate(names)]
+    for i, name in enumerate(names):  # Each word has a range of its own: places are to be compared, not words.
+        bounds = float(low[i]), float(high[i])
+        panels.append((f"{name} {bounds[0]:.2f} to {bounds[1]:.2f}", relevancy_to_rgb(maps[..., i], *bounds)))
     return titled_panels(panels, PANEL_WIDTH, font_size=14)

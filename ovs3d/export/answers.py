@@ -34,7 +34,7 @@ def write_answers(scene: Scene, query: Query, names: Sequence[str], folder: Path
     Args:
         scene: the run.
         query: what is asked.
-        names: of photographs (`Scene.photographs`); none means all that are held out.
+        names: of photographs (`Scene.photographs`); none means all that are held out and that of most of it.
         folder: made if missing.
 
     Returns:
@@ -43,11 +43,14 @@ def write_answers(scene: Scene, query: Query, names: Sequence[str], folder: Path
     Raises:
         UserError: a file of these names is of no earlier answer, the folder cannot be made, or the query does not fit.
     """
-    views = {name: scene.photograph(name) for name in names or scene.names(scene.held_out_outputs)}
-    earlier = earlier_files(folder)
-    check_foreign(folder, answer_files(views, found=True), earlier)
+    shown, earlier = list(names) or scene.names(scene.held_out_outputs), earlier_files(folder)
+    check_foreign(folder, answer_files(shown, found=True), earlier)
     question = scene.ask(query)
     places = scene.find(question)
+    if not names and places.best_view not in (None, *shown):
+        shown.append(places.best_view)
+        check_foreign(folder, answer_files(shown, found=True), earlier)
+    views = {name: scene.photograph(name) for name in shown}
     files, draft = answer_files(views, places.best_view is not None), folder / f".query.{os.getpid()}"
     try:
         for name in files:

@@ -22,7 +22,7 @@ from ovs3d.relevancy import unit
 if TYPE_CHECKING:
     from ovs3d.scene import Scene
 
-OVERLAY_ALPHA = 0.6
+OVERLAY_ALPHA = 0.75
 LEAST_SIDE = 16
 """Pixels of the long side of a picture that shows anything."""
 

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Bool, Int64
 from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
 from PIL import Image
 from rich.progress import track
+from skimage import measure
 
 from ovs3d.data.images import image_size
 from ovs3d.errors import UserError
@@ -18,6 +19,10 @@ from ovs3d.files import whole_file
 from ovs3d.palette import class_colours
 from ovs3d.scene import Scene
 
+MIN_PART = 0.05
+"""A part with fewer pixels than this part of its class's largest is no part of an annotation."""
+MIN_AREA = 20
+"""Pixels of an annotation, at least."""
 NO_LABEL = 255
 """Of the pixels of a mask where an edited scene shows nothing; smaller indices name the classes."""
 
@@ -27,7 +32,7 @@ def write_masks(scene: Scene, outputs: DataparserOutputs, folder: Path) -> None:
 
     Names are those of `Scene.photographs`; in the JSON they have their suffix and folder. A pixel of a PNG is the index
     of its class in the run's list; in the JSON the id of a category is that index plus one, and every class that a view
-    shows is one annotation there.
+    shows is one annotation there, without its crumbs.
 
     Raises:
         UserError: the run has no semantics yet, or more classes than 8 bits can tell.
@@ -72,12 +77,18 @@ def index_image(labels: Int64[np.ndarray, "h w"], classes: int) -> Image.Image:
 
 
 def annotate(labels: Int64[np.ndarray, "h w"], image_id: int) -> list[dict[str, Any]]:
-    """COCO annotations of one view, one for each class that it shows: run lengths, area and box in pixels."""
+    """COCO annotations of one view, one for each class that it shows: run lengths, area and box in pixels.
+
+    Without the crumbs that silhouettes leave about things: one of them would stretch the box.
+    """
     from pycocotools import mask as coco
 
     found = []
     for label in np.unique(labels[labels != NO_LABEL]).tolist():
-        runs: Any = coco.encode(np.asfortranarray(labels == label, dtype=np.uint8))
+        shown = without_crumbs(labels == label)
+        if shown.sum() < MIN_AREA:
+            continue
+        runs: Any = coco.encode(np.asfortranarray(shown, dtype=np.uint8))
         found.append(
             {
                 "image_id": image_id,
@@ -89,6 +100,14 @@ def annotate(labels: Int64[np.ndarray, "h w"], image_id: int) -> list[dict[str, 
             }
         )
     return found
+
+
+def without_crumbs(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """The connected parts of a mask that have at least `MIN_PART` of the largest one's pixels."""
+    parts: Any = measure.label(mask, connectivity=2)
+    sizes = np.bincount(parts.ravel())
+    sizes[0] = 0  # What is not in the mask.
+    return (sizes >= max(1.0, MIN_PART * sizes.max()))[parts]
 
 
 def write_classes(path: Path, classes: Sequence[str]) -> None:

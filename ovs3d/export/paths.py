@@ -42,6 +42,19 @@ def camera_path(scene: Scene, path: str, frames: int, side: int = 800) -> Camera
     return resized(cameras, *smaller_size(cameras, 0, side))
 
 
+def frames_per_second(path: str) -> float | None:
+    """The speed that a camera path file asks for, by its number of cameras and its `seconds`; None where it names none.
+
+    Args:
+        path: as of `camera_path`, which has read it.
+    """
+    if path in ("orbit", "held-out"):
+        return None
+    content = json.loads(Path(path).read_text())
+    seconds = content.get("seconds")
+    return len(content["camera_path"]) / seconds if isinstance(seconds, int | float) and seconds > 0 else None
+
+
 def path_from_file(path: Path) -> Cameras:
     """A camera path that nerfstudio's viewer wrote.
 

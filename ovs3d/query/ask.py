@@ -39,7 +39,7 @@ class Query:
     point: tuple[float, float, float] | None = None
     """Place in the data's own coordinates: what else is like what lies there?"""
     vector: Float[Tensor, " dim"] | None = None
-    """A vector of the space that `space` names."""
+    """A feature in the space that `space` names, as of `Scene.feature`; texts are compared by `Scene.compare`."""
     space: str | None = None
     """Id of the vector's space."""
     negatives: Sequence[str] | None = None
@@ -49,7 +49,9 @@ class Query:
         kinds = [field.name for field in fields(self)[:5]]
         given = [name for name in kinds if getattr(self, name) is not None]
         if len(given) != 1:
-            raise UserError(f"A query is one of {', '.join(kinds)}; given are {', '.join(given) or 'none of them'}.")
+            raise UserError(
+                f"A query is words or one of {', '.join(kinds[1:])}; given are {', '.join(given) or 'none of them'}."
+            )
         if isinstance(self.negatives, str):
             raise UserError(f"Negatives are a list of words, not {self.negatives!r}.")
         if self.negatives is not None and self.text is None:
@@ -103,8 +105,18 @@ def feature_at_pixel(scene: "Scene", name: str, row: int, column: int) -> Float[
 
 @torch.no_grad()
 def feature_at_point(scene: "Scene", point: Sequence[float]) -> Float[Tensor, " dim"]:
-    """What the scene says at a place in the data's own coordinates."""
-    return scene.model.semantic.last_layer(scene.hidden_at(torch.tensor([point])))[0].cpu()
+    """What the scene says at a place in the data's own coordinates.
+
+    Raises:
+        UserError: the place lies outside of all that the scene shows.
+    """
+    place = torch.tensor([[float(number) for number in point]])
+    surfaces = torch.from_numpy(scene.points().points).float()
+    low, high = surfaces.amin(dim=0), surfaces.amax(dim=0)
+    if not bool(((place >= low) & (place <= high)).all()):
+        least, most = ([round(number, 2) for number in corner.tolist()] for corner in (low, high))
+        raise UserError(f"{tuple(point)} lies outside of the scene, whose places go from {least} to {most}.")
+    return scene.model.semantic.last_layer(scene.hidden_at(place))[0].cpu()
 
 
 def gather_prototypes(scene: "Scene") -> Prototypes:

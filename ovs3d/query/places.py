@@ -1,6 +1,6 @@
 """Where in space something is: the points of it, boxes about its parts, and the view that shows it best."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -27,8 +27,9 @@ class Places:
 
     @cached_property
     def found(self) -> LabelledPoints:
-        """The points of it."""
-        return select(self.cloud, self.judged.mask.numpy())
+        """The points of it, with the answer's confidences (or scores), and labels of classes."""
+        mask = self.judged.mask
+        return replace(select(self.cloud, mask.numpy()), confidence=self.judged.shown[mask].float().numpy())
 
     @cached_property
     def boxes(self) -> list[OrientedBox]:

@@ -26,6 +26,8 @@ class Question:
     """Which of the others it is not, at least one."""
     calibration: Calibration | None = None
     """Of words in the scene's space, where there is one."""
+    strict: bool = False
+    """Whether what is nearer to a negative is never it, as where the negatives were named."""
 
     @property
     def vectors(self) -> Float[Tensor, "vectors dim"]:
@@ -60,6 +62,8 @@ def judge(question: Question, similarity: Float[Tensor, "*n"], to_others: Float[
     if question.calibration is None:
         return Judgement(scores, None, scores > FOUND)
     confidence = question.calibration(question.evidence(similarity, to_others))
+    if question.strict:
+        confidence = confidence * (scores > FOUND)
     return Judgement(scores, confidence, confidence > FOUND)
 
 

@@ -51,7 +51,7 @@ def ask_words(
         text: what is asked.
         encoder: of the scene.
         classes: vectors of the scene's classes; their `rivals` are the negatives where none are named.
-        negatives: words that it is not.
+        negatives: words that it is not. The classes stay among the others: a calibration knows words among many.
         calibration: of the scene's words, where there is one.
 
     Raises:
@@ -61,11 +61,11 @@ def ask_words(
     if negatives is None:
         others, stands = classes, rivals(vector, classes)
     else:
-        others = embed_prompts(encoder, [(word,) for word in negatives]) if len(negatives) > 0 else classes[:0]
-        stands = torch.ones(len(others), dtype=torch.bool)
+        named = embed_prompts(encoder, [(word,) for word in negatives]) if len(negatives) > 0 else classes[:0]
+        others, stands = torch.cat([classes, named]), torch.arange(len(classes) + len(named)) >= len(classes)
     if not stands.any():
         raise UserError(f"Nothing is left to tell '{text}' from: name negatives, such as --negatives wall floor.")
-    return Question(text, vector, others, stands, calibration)
+    return Question(text, vector, others, stands, calibration, negatives is not None)
 
 
 def ask_vector(name: str, vector: Float[Tensor, " dim"], prototypes: Prototypes) -> Question:
@@ -76,7 +76,7 @@ def ask_vector(name: str, vector: Float[Tensor, " dim"], prototypes: Prototypes)
     Raises:
         UserError: the vector has another size than the scene's, or the scene shows a single class.
     """
-    vector, seen = unit(vector.float().cpu()), prototypes.vectors[prototypes.seen]
+    vector, seen = unit(torch.as_tensor(vector).float().cpu()), prototypes.vectors[prototypes.seen]
     if len(vector) != seen.shape[1]:
         raise UserError(f"The vector has {len(vector)} numbers, the scene's features have {seen.shape[1]}.")
     if len(seen) < 2:

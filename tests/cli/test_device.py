@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+import ovs3d.preflight  # noqa: F401 - It must not be imported first where the names that it imports are patched.
 from ovs3d.cli.command import chosen_device
 from ovs3d.cli.main import main
 from ovs3d.errors import UserError

@@ -49,7 +49,7 @@ def test_every_kind_of_query_finds_the_box(scene: Scene, name: str) -> None:
     found = {
         "words": scene.query(name.upper(), camera),
         "click": by_click,
-        "point": scene.query(camera=camera, point=top),
+        "point": scene.query(camera=camera, point=tuple(np.array(top))),
         "vector": scene.query(camera=camera, vector=torch.eye(DIM)[CLASSES.index(name)], space=SPACE),
     }
     for kind, answer in found.items():
@@ -82,6 +82,9 @@ def test_question_that_does_not_fit_is_named(scene: Scene) -> None:
         scene.query(click=("nowhere", 0, 0))
     with pytest.raises(UserError, match="lies outside"):
         scene.query(click=("view_00", 0, 999))
+    camera = scene.held_out_outputs.cameras[0:1]
+    with pytest.raises(UserError, match=r"\(50.0, 50.0, 50.0\) lies outside of the scene, whose places go from \["):
+        scene.query(camera=camera, point=(50.0, 50.0, 50.0))
     with pytest.raises(UserError, match="needs a camera"):
         scene.query("door")
 
@@ -95,7 +98,10 @@ def test_command_writes_pictures_masks_and_numbers(
     answer = json.loads((tmp_path / "query.json").read_text())
     at = ", ".join(f"{number:.2f}" for number in answer["centroid"])
     assert f"points about ({at}), in a box of (" in capsys.readouterr().out
-    assert answer["query"] == name and len(answer["views"]) == len(scene.held_out_outputs.image_filenames)
+    held_out = scene.names(scene.held_out_outputs)
+    assert answer["query"] == name and answer["best_view"] not in held_out
+    assert [row["view"] for row in answer["views"]] == [*held_out, answer["best_view"]]
+    assert (tmp_path / "pictures" / f"{answer['best_view']}.png").exists()
     mask = torch.from_numpy(np.asarray(Image.open(tmp_path / "masks" / f"{view}.png")) > 0)
     assert iou(mask, where) > 0.7
     shares = {row["view"]: row["share"] for row in answer["views"]}
@@ -104,6 +110,7 @@ def test_command_writes_pictures_masks_and_numbers(
     assert inside(np.array(answer["centroid"])[None], low, high).all() and len(answer["boxes"]) == 1
     vertices = PlyData.read(tmp_path / "points.ply")["vertex"]
     found = np.stack([vertices[axis] for axis in "xyz"], axis=-1)
+    assert vertices["confidence"].min() > 0.5, "the answer's own"
     assert len(found) > 50 and inside(found, low, high).mean() > 0.9
     assert scene.query(name, scene.photograph(answer["best_view"]).camera).found
     assert (tmp_path / "pictures" / f"{view}.png").exists()

@@ -13,7 +13,7 @@ from ovs3d.palette import class_colours
 def labels() -> np.ndarray:
     """Three classes of five in patches, not symmetric."""
     labels = np.full((12, 20), 4, np.int64)
-    labels[2:7, 3:9], labels[5:11, 15:20], labels[0, 0] = 1, 3, 1
+    labels[2:7, 3:9], labels[5:11, 15:20], labels[0, 0:2] = 1, 3, 1
     return labels
 
 
@@ -24,6 +24,16 @@ def test_areas_boxes_and_pixels_are_those_of_the_labels(labels: np.ndarray) -> N
         inside = labels == row["category_id"] - 1
         assert np.array_equal(coco.decode(row["segmentation"]), inside)
         assert row["area"] == inside.sum() and row["bbox"] == box
+
+
+def test_crumbs_do_not_stretch_boxes() -> None:
+    labels = np.zeros((40, 60), np.int64)
+    labels[10:30, 10:30], labels[35, 55], labels[2:4, 40:52] = 1, 1, 1  # 400, 1 and 24 pixels.
+    labels[38, 5:8] = 2
+    background, thing = annotate(labels, 1)
+    assert (background["category_id"], thing["category_id"]) == (1, 2), "three pixels of class 2 are none"
+    assert thing["bbox"] == [10, 2, 42, 28] and thing["area"] == 424
+    assert coco.decode(thing["segmentation"])[35, 55] == 0
 
 
 def test_picture_holds_the_indices_and_shows_the_colours_of_the_classes(labels: np.ndarray) -> None:

@@ -11,7 +11,7 @@ import torch
 from nerfstudio.cameras.cameras import Cameras
 
 from ovs3d.errors import UserError
-from ovs3d.export.paths import camera_path, path_from_file, smooth_path
+from ovs3d.export.paths import camera_path, frames_per_second, path_from_file, smooth_path
 from tests.end_to_end.camera_path import write_camera_path
 
 
@@ -100,6 +100,14 @@ def paths_of(held_out: Cameras, path: str, **options: int) -> Cameras:
     return getattr(camera_path, "__wrapped__", camera_path)(
         cast(Any, scene), path, 20, **options
     )  # A stand-in is no scene.
+
+
+@pytest.mark.parametrize(("seconds", "fps"), [(1.5, 2.0), (0, None), (None, None), ("x", None)])
+def test_file_has_its_own_speed(seconds: object, fps: float | None, tmp_path: Path) -> None:
+    path = write_camera_path(tmp_path / "path.json", frames=3)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "seconds": seconds}))
+    assert frames_per_second(str(path)) == fps
+    assert frames_per_second("orbit") is None
 
 
 def test_paths_by_name(tmp_path: Path) -> None:

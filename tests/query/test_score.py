@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 import torch
 
 from ovs3d.query.calibration import Calibration
@@ -40,6 +41,15 @@ def test_mask_follows_the_confidence_where_there_is_one() -> None:
     assert judged.confidence is not None
     torch.testing.assert_close(judged.confidence, torch.sigmoid(torch.tensor([-1.0, 1.0])))
     assert judged.mask.tolist() == [False, True] and judged.scores[0] > 0.5 > judged.scores[1]
+
+
+def test_what_is_nearer_to_a_named_negative_is_not_found_however_sure() -> None:
+    sure = Calibration(((torch.zeros(1, 4), torch.tensor([3.0])),))
+    similarity, to_others = torch.tensor([0.3, 0.3]), torch.tensor([[0.2], [0.4]])
+    assert judge(question(1, sure), similarity, to_others).mask.tolist() == [True, True]
+    judged = judge(replace(question(1, sure), strict=True), similarity, to_others)
+    assert judged.confidence is not None and judged.confidence.tolist() == [pytest.approx(0.9526, abs=1e-4), 0.0]
+    assert judged.mask.tolist() == [True, False]
 
 
 def test_nearest_candidate_and_other_names_are_no_rivals() -> None:

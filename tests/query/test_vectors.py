@@ -35,8 +35,10 @@ def test_classes_but_the_nearest_are_the_negatives() -> None:
 
 def test_negatives_may_be_named() -> None:
     question = ask_words("x", Axes(), CLASSES, ["xy", "z"])
-    assert question.negatives.all()
-    torch.testing.assert_close(question.others, unit(torch.tensor([[0.0, 1.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]])))
+    assert question.negatives.tolist() == [False] * len(CLASSES) + [True, True] and question.strict
+    named = unit(torch.tensor([[0.0, 1.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]]))
+    torch.testing.assert_close(question.others, torch.cat([CLASSES, named]))
+    assert not ask_words("x", Axes(), CLASSES, None).strict
 
 
 @pytest.mark.parametrize(("classes", "negatives"), [(CLASSES, []), (CLASSES[:1], None)])
