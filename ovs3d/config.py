@@ -104,7 +104,7 @@ def paper() -> OVS3DTrainerConfig:
     model.rda_normalise = False
     model.rendered_temperature = model.selected_temperature = 1.0
     model.fda_temperature, model.selection_sharpness, model.fda_pairs = 0.2, 1.0, None
-    model.loss_weights = replace(LossWeights(), patch_feature=1.0, selection=0.0, fda_positive=200.0, fda_negative=0.2)
+    model.loss_weights = replace(LossWeights(), patch_feature=0.0, selection=0.0, fda_positive=200.0, fda_negative=0.2)
     return config
 
 

@@ -16,7 +16,8 @@ from ovs3d.evaluation.report import header, write_json
 class ResultRow:
     """One measured number.
 
-    `value` and `spread` (standard deviation over `seeds`) are in `unit`; None is "not measured". `command` prints it.
+    `value` and `spread` (standard deviation over `seeds`, or over scenes, where `name` tells so) are in `unit`; None is
+    "not measured". `command` prints it.
     """
 
     name: str
@@ -58,7 +59,8 @@ def results_markdown(rows: Sequence[ResultRow]) -> str:
     made_with = ", ".join(f"{name} {version}" for name, version in versions.items())
     lines = [
         f"{machine['cpu']}, {machine['cores']} cores, {machine['gpu'] or 'no GPU'}; {made_with}.",
-        "The spread is a standard deviation over the runs, whose seeds or turns are counted.",
+        "The spread is a standard deviation over the runs, whose seeds or turns are counted; or over scenes, where",
+        "a row tells their number.",
         "",
         "| what | value | spread | target | unit | runs | command |",
         "|---|---|---|---|---|---|---|",
