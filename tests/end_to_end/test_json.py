@@ -27,7 +27,8 @@ def test_render(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 
 def test_query(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     report = document(["query", str(run), "red box", "--out", str(tmp_path)], capsys)
-    assert report["query"] == "red box" and {row["view"] for row in report["views"]} == {"view_00", "view_08"}
+    views = {row["view"] for row in report["views"]}
+    assert report["query"] == "red box" and views == {"view_00", "view_08", report["best_view"]}
     assert all(Path(path).exists() for path in report["written"].values())
 
 

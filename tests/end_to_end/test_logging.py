@@ -21,7 +21,7 @@ from tests.end_to_end.runs import LOGGED_STEPS
 
 LAST = LOGGED_STEPS[1] - 1
 GEOMETRY_LOSSES = ("rgb", "interlevel", "distortion")
-SEMANTIC_LOSSES = ("feature", "rda", "patch_feature", "fda_positive", "fda_negative")
+SEMANTIC_LOSSES = ("feature", "rda", "selection", "patch_feature", "fda_positive", "fda_negative")
 
 
 @dataclass
