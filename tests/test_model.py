@@ -8,6 +8,7 @@ from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.scene_box import SceneBox
 from nerfstudio.utils import colormaps
 
+from ovs3d.losses import coarseness
 from ovs3d.model import OVS3DModel
 from ovs3d.model_config import OVS3DModelConfig
 from ovs3d.radiance_model import Surfaces
@@ -118,6 +119,15 @@ def test_known_distances_add_a_loss_that_fades_out() -> None:
     model.set_step(0)
     model.get_loss_dict(model(make_rays()), batch)["distance"].backward()
     assert gradients(model)["proposal"] and gradients(model)["planes"] and not gradients(model)["semantic_planes"]
+
+
+def test_coarse_selections_cost_something() -> None:
+    model = with_range(make_model())
+    rays, batch = table_rows()
+    outputs = model(rays)
+    loss = model.get_loss_dict(outputs, batch)["selection"]
+    assert loss > 0.0
+    torch.testing.assert_close(loss, 0.05 * coarseness(outputs["semantics"].selection))
 
 
 @pytest.mark.parametrize("weight", ["feature", "rda", "selection", "patch_feature", "fda_positive", "fda_negative"])
