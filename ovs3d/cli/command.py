@@ -46,11 +46,15 @@ def chosen_device(named: str | None) -> str:
     """
     import torch
 
+    from ovs3d.config import best_device
+
+    if named is None:
+        return best_device()
     gpus = [f"cuda:{index}" for index in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
     there = ["cuda", *gpus, "cpu"] if gpus else ["cpu"]
-    if named is not None and named not in there:
+    if named not in there:
         raise UserError(f"There is no device {named} here; give --device {' or '.join(there)}.")
-    return there[0] if named is None else named
+    return named
 
 
 def wants_json(arguments: list[str]) -> bool:

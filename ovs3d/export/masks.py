@@ -15,12 +15,11 @@ from skimage import measure
 from ovs3d.data.images import image_size
 from ovs3d.errors import UserError
 from ovs3d.evaluation.report import write_json
+from ovs3d.export.boxes import MIN_PART
 from ovs3d.files import whole_file
 from ovs3d.palette import class_colours
 from ovs3d.scene import Scene
 
-MIN_PART = 0.05
-"""A part with fewer pixels than this part of its class's largest is no part of an annotation."""
 MIN_AREA = 20
 """Pixels of an annotation, at least."""
 NO_LABEL = 255
