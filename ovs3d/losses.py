@@ -1,7 +1,8 @@
 """The losses of the semantic field, one equation each, as pure functions that return one number each.
 
-Source: 3D-OVS (arXiv 2305.14093), section 3. Every function computes in float32, also under autocast (float64 stays
-float64), ignores whatever stands in rows that are not valid, and gives zero with zero gradient when no row is valid.
+Source: 3D-OVS (arXiv 2305.14093), section 3, where a function names no other. Every function computes in float32, also
+under autocast (float64 stays float64), ignores whatever stands in rows that are not valid, and gives zero with zero
+gradient when no row is valid.
 """
 
 import math
@@ -42,7 +43,7 @@ def feature_loss(
 
 
 @full_precision
-def coarseness(selection: Float[Tensor, "rays scales"]) -> Float[Tensor, ""]:
+def coarseness(selection: Float[Tensor, "rays scales"], valid: Bool[Tensor, " rays"]) -> Float[Tensor, ""]:
     """How coarse the selected scales are, in [0, 1]: mean over rays of sum_s S_s (n - 1 - s) / (n - 1), n scales.
 
     Not of 3D-OVS. Its losses ask the selection for what all views agree on, and that windows wider than a thing show
@@ -50,10 +51,11 @@ def coarseness(selection: Float[Tensor, "rays scales"]) -> Float[Tensor, ""]:
 
     Args:
         selection: softmax over scales, from coarse to fine; of one scale alone the coarseness is 0.
+        valid: rays at which all scales say something; elsewhere a finer one may be none to listen to.
     """
     scales = selection.shape[-1]
     steps = torch.arange(scales - 1, -1, -1, device=selection.device, dtype=selection.dtype)
-    return (selection @ steps / max(1, scales - 1)).mean()
+    return _mean_over_valid(selection @ steps / max(1, scales - 1), valid)
 
 
 def distillation_loss(

@@ -38,6 +38,8 @@ class OVS3DModel(RadianceModel):
             config.feature_dim,
             config.patch_dim,
             config.selection_sharpness,
+            config.selection,
+            prefers_finer=config.loss_weights.selection > 0.0,
         )
         classes = len(config.classes)
         self.register_buffer("text", torch.zeros(classes, config.feature_dim))

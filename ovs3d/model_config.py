@@ -32,7 +32,7 @@ class LossWeights:
     rda: float = 1.0
     """Relevancy-distribution alignment."""
     selection: float = 0.05
-    """Preference of finer scales, which see small things (the authors: none)."""
+    """Preference of finer scales, which see small things, from the first step on (the authors: none, 0)."""
     fda_positive: float = 0.1
     """Feature-distribution alignment, pairs that DINO finds alike (the authors: 200)."""
     fda_negative: float = 0.1

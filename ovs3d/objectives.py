@@ -55,20 +55,19 @@ def semantic_losses(
     """
     weights = config.loss_weights
     features, valid = batch["features"], batch["features_valid"]
-    selection = rendered.selection if config.selection else torch.full_like(rendered.selection, 1.0 / config.scales)
     any_valid = valid.any(dim=-1)
-    target = select_features(features, selection, valid)
+    target = select_features(features, rendered.selection, valid)
     scores = relevancy(rendered.features, text)
     loss = {"feature": weights.feature * losses.feature_loss(rendered.features, target, any_valid)}
     low, high = relevancy_range[:, batch["views"]]
     normalised = normalise_relevancy(relevancy(features, text), low, high)
-    selected = selected_relevancy(normalised, selection, valid)
+    selected = selected_relevancy(normalised, rendered.selection, valid)
     compared = scores if config.rda_normalise else rendered.features @ text.T
     loss["rda"] = weights.rda * losses.rda_loss(
         compared, selected, any_valid, config.rendered_temperature, config.selected_temperature
     )
     if config.selection and config.scales > 1:
-        loss["selection"] = weights.selection * losses.coarseness(rendered.selection)
+        loss["selection"] = weights.selection * losses.coarseness(rendered.selection, valid.all(dim=-1))
     if rendered.patch_features is not None:
         patch = batch["patch_features"]
         loss["patch_feature"] = weights.patch_feature * losses.distillation_loss(

@@ -38,18 +38,31 @@ def slow_js(log_p: Tensor, log_q: Tensor) -> float:
 # Coarseness of the selection.
 
 
-def test_coarseness_by_hand():
-    assert coarseness(torch.eye(3)[:1]).item() == 1.0
-    assert coarseness(torch.eye(3)[2:]).item() == 0.0
-    assert coarseness(torch.full((4, 3), 1 / 3)).item() == pytest.approx(0.5)
-    assert coarseness(torch.tensor([[0.1, 0.2, 0.3, 0.4], [0.4, 0.3, 0.2, 0.1]])).item() == pytest.approx(0.5)
-    assert coarseness(torch.ones(5, 1)).item() == 0.0, "one scale alone is neither"
+@pytest.mark.parametrize(
+    ("selection", "valid", "expected"),
+    [
+        (torch.eye(3)[:1], [True], 1.0),
+        (torch.eye(3)[2:], [True], 0.0),
+        (torch.full((4, 3), 1 / 3), [True] * 4, 0.5),
+        (torch.tensor([[0.1, 0.2, 0.3, 0.4], [0.4, 0.3, 0.2, 0.1]]), [True] * 2, 0.5),
+        (torch.tensor([[0.1, 0.2, 0.3, 0.4], [0.4, 0.3, 0.2, 0.1]]), [True, False], 0.1 + 0.4 / 3 + 0.1),
+        (torch.eye(3), [False] * 3, 0.0),
+        (torch.ones(5, 1), [True] * 5, 0.0),  # One scale alone is neither.
+    ],
+)
+def test_coarseness_by_hand(selection: torch.Tensor, valid: list[bool], expected: float):
+    selection.requires_grad_()
+    loss = coarseness(selection, torch.tensor(valid))
+    assert loss.item() == pytest.approx(expected)
+    loss.backward()
+    assert selection.grad is not None and not selection.grad[~torch.tensor(valid)].any()
 
 
 def test_coarseness_pulls_a_softmax_to_the_finest_scale():
     votes = torch.zeros(2, 3, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda logits: coarseness(logits.softmax(dim=-1)), (votes,))
-    coarseness(votes.softmax(dim=-1)).backward()
+    valid = torch.ones(2, dtype=torch.bool)
+    assert torch.autograd.gradcheck(lambda logits: coarseness(logits.softmax(dim=-1), valid), (votes,))
+    coarseness(votes.softmax(dim=-1), valid).backward()
     assert votes.grad is not None and (votes.grad[:, 0] > 0).all() and (votes.grad[:, 2] < 0).all()
 
 

@@ -10,7 +10,7 @@ from nerfstudio.utils import colormaps
 
 from ovs3d.losses import coarseness
 from ovs3d.model import OVS3DModel
-from ovs3d.model_config import OVS3DModelConfig
+from ovs3d.model_config import LossWeights, OVS3DModelConfig
 from ovs3d.radiance_model import Surfaces
 
 CLASSES = ("a", "b", "c")
@@ -127,7 +127,18 @@ def test_coarse_selections_cost_something() -> None:
     outputs = model(rays)
     loss = model.get_loss_dict(outputs, batch)["selection"]
     assert loss > 0.0
-    torch.testing.assert_close(loss, 0.05 * coarseness(outputs["semantics"].selection))
+    expected = 0.05 * coarseness(outputs["semantics"].selection, batch["features_valid"].all(dim=-1))
+    torch.testing.assert_close(loss, expected)
+
+
+def test_scales_begin_alike_where_finer_ones_are_not_preferred() -> None:
+    rays, batch = table_rows()
+    shares = [
+        list(model.get_metrics_dict(model(rays), batch).values())
+        for model in (make_model(), make_model(loss_weights=LossWeights(selection=0.0)))
+    ]
+    assert shares[0][0] < shares[0][-1]
+    torch.testing.assert_close(shares[1], [torch.tensor(1.0 / len(shares[1]))] * len(shares[1]))
 
 
 @pytest.mark.parametrize("weight", ["feature", "rda", "selection", "patch_feature", "fda_positive", "fda_negative"])
@@ -158,6 +169,8 @@ def test_selection_can_be_switched_off() -> None:
     (losses["feature"] + losses["rda"]).backward()
     gradient = model.semantic.selection_layer.weight.grad
     assert gradient is None or not gradient.any()
+    shares = torch.stack(list(model.get_metrics_dict(model(rays), batch).values()))
+    torch.testing.assert_close(shares, torch.full_like(shares, 1.0 / len(shares)))
 
 
 def test_rays_without_any_valid_scale_count_for_nothing() -> None:

@@ -45,8 +45,8 @@ class SemanticField(nn.Module):
 
     3D-OVS (arXiv 2305.14093) decodes a 512-d feature at every sample; here a small latent is composited first. The
     selection volume is theirs: a sigmoid per sample, composited, then a softmax over scales per ray. Scales go from
-    coarse to fine, and the finest counts most at first: the windows of a coarse scale agree from everywhere that a
-    small thing is not there, and what the field has once learned of them is not unlearned.
+    coarse to fine, and where finer ones are preferred the finest counts most at first: the windows of a coarse scale
+    agree from everywhere that a small thing is not there, and what the field has once learned of them is not unlearned.
 
     A latent is what coarse planes hold at a point; along with the composited latents a ray has its colour, the same
     from every side: neighbours that look alike say alike, and borders lie where the colour changes. Finer planes fit
@@ -60,6 +60,8 @@ class SemanticField(nn.Module):
         feature_dim: of the embedding space of the texts.
         patch_dim: of the patch encoder's space; 0 leaves that head out.
         sharpness: factor of the composited selection before its softmax; 1 is the authors'.
+        selects: learn the selection; without it every scale counts the same.
+        prefers_finer: start from the finest scale and not from all alike, as the authors do.
     """
 
     def __init__(
@@ -71,17 +73,20 @@ class SemanticField(nn.Module):
         feature_dim: int,
         patch_dim: int,
         sharpness: float,
+        selects: bool = True,
+        prefers_finer: bool = False,
     ) -> None:
         super().__init__()
-        self.sharpness = sharpness
+        self.sharpness, self.selects = sharpness, selects
         self.latent = Planes(resolutions, channels)
         self.feature_head = head(self.latent.dim + 3, hidden, feature_dim)
         self.patch_head = head(self.latent.dim + 3, hidden, patch_dim) if patch_dim > 0 else None
         self.selection_planes = Planes((128,), 8)
         self.selection_layer = nn.Linear(self.selection_planes.dim, scales)
         nn.init.zeros_(self.selection_layer.weight)
+        first = FIRST_VOTES if prefers_finer else 0.0
         with torch.no_grad():
-            self.selection_layer.bias.copy_(torch.linspace(-FIRST_VOTES, FIRST_VOTES, scales))
+            self.selection_layer.bias.copy_(torch.linspace(-first, first, scales))
 
     def render(self, samples: KeptSamples) -> RaySemantics:
         """Renders the semantics of rays from their `samples`."""
@@ -94,6 +99,9 @@ class SemanticField(nn.Module):
 
     def select(self, samples: KeptSamples) -> Float[Tensor, "rays scales"]:
         """The selection volume along rays: a softmax over scales."""
+        if not self.selects:
+            scales = self.selection_layer.out_features
+            return samples.weights.new_full((len(samples.weights), scales), 1.0 / scales)
         votes = torch.sigmoid(self.selection_layer(self.selection_planes(samples.points.reshape(-1, 3))))
         votes = votes.reshape(*samples.weights.shape, -1)
         return torch.softmax(self.sharpness * composite(samples.weights, votes), dim=-1)

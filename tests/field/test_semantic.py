@@ -11,9 +11,9 @@ from ovs3d.relevancy import relevancy, unit
 from ovs3d.rendering import contract
 
 
-def make_field(patch_dim: int = 5, scales: int = 3, sharpness: float = 1.0) -> SemanticField:
+def make_field(patch_dim: int = 5, scales: int = 3, sharpness: float = 1.0, **options: bool) -> SemanticField:
     torch.manual_seed(0)
-    return SemanticField((8, 16), 4, 16, scales, 6, patch_dim, sharpness)
+    return SemanticField((8, 16), 4, 16, scales, 6, patch_dim, sharpness, **options)
 
 
 def rays(count: int = 20, samples: int = 4) -> KeptSamples:
@@ -28,10 +28,17 @@ def with_colour(latents: torch.Tensor, rays: KeptSamples) -> torch.Tensor:
     return torch.cat([latents, COLOUR_SCALE * (rays.colours - 0.5)], dim=-1)
 
 
-def test_finer_scales_count_more_before_training() -> None:
-    selection = make_field().render(rays()).selection
-    expected = torch.softmax(torch.sigmoid(torch.tensor([-1.0, 0.0, 1.0])), dim=-1)
+@pytest.mark.parametrize(("prefers_finer", "votes"), [(True, [-1.0, 0.0, 1.0]), (False, [0.0, 0.0, 0.0])])
+def test_scales_before_training(prefers_finer: bool, votes: list[float]) -> None:
+    selection = make_field(prefers_finer=prefers_finer).render(rays()).selection
+    expected = torch.softmax(torch.sigmoid(torch.tensor(votes)), dim=-1)
     torch.testing.assert_close(selection, expected.expand_as(selection))
+
+
+def test_every_scale_counts_the_same_without_a_selection() -> None:
+    field = make_field(selects=False, prefers_finer=True)
+    torch.nn.init.normal_(field.selection_layer.weight)
+    torch.testing.assert_close(field.render(rays()).selection, torch.full((20, 3), 1 / 3))
 
 
 @pytest.mark.parametrize("sharpness", [1.0, 10.0])
