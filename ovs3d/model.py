@@ -175,8 +175,6 @@ class OVS3DModel(RadianceModel):
         return metrics, images
 
     def count(self, predicted: Int[Tensor, "h w"], labels: Int[Tensor, "h w"]) -> None:
-        """Adds a view to both scores, unless none of its pixels has a label."""
-        if not (labels >= 0).any():
-            return
+        """Adds a view to both scores."""
         self.confusion.update(predicted, labels)
         self.paper_score.update(predicted, labels)

@@ -25,9 +25,9 @@ class QueryCommand(Command):
     point: Annotated[tuple[float, float, float] | None, tyro.conf.arg(metavar="X Y Z")] = None
     """What to look for, as a place in the data's own coordinates (before nerfstudio's applied_transform)."""
     negatives: tuple[str, ...] = ()
-    """Words that it is not; by default the classes of the run."""
+    """Words that it is not; by default the classes of the run but for the nearest one."""
     views: tuple[str, ...] = ()
-    """Photographs to look at, named without their suffixes; by default all held-out ones."""
+    """Photographs to look at, named without their suffixes; by default all held-out ones and that which shows most."""
     out: Path | None = None
     """Folder of the answer; by default RUN/query."""
     device: str | None = None

@@ -25,6 +25,9 @@ from ovs3d.data.splits import Protocol, split_views
 from ovs3d.data.views import PosedViews, View
 from ovs3d.errors import UserError
 
+FARTHEST = 1e12
+"""Coordinates of cameras, in the data's units, whose squares single precision still tells apart."""
+
 
 @dataclass
 class OVS3DDataParserConfig(DataParserConfig):
@@ -90,13 +93,15 @@ def normalise_poses(posed: PosedViews, config: OVS3DDataParserConfig) -> tuple[t
         UserError: all cameras are at one point, or the world has no direction to be turned by.
     """
     poses = torch.from_numpy(np.stack([view.pose for view in posed.views]).astype(np.float32))
+    if not bool((poses.abs() < FARTHEST).all()):
+        raise UserError(f"{posed.source} puts cameras farther away than {FARTHEST:.0e} units; correct its poses.")
     method: Any = posed.orientation or config.orientation_method
     oriented, transform = auto_orient_and_center_poses(poses, method=method, center_method=config.center_method)
     if not (oriented.isfinite().all() and transform.isfinite().all()):
         flag = "orientation_override" if posed.orientation else "--pipeline.datamanager.dataparser.orientation-method"
         raise UserError(
-            f"The poses of {posed.source} cannot be turned upright by '{method}', because their directions cancel or "
-            f"their numbers are too large; correct them, or set {flag} to none."
+            f"The poses of {posed.source} cannot be turned upright by '{method}', because their directions cancel; "
+            f"correct them, or set {flag} to none."
         )
     scale = 1.0
     if config.auto_scale_poses:

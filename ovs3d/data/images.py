@@ -20,6 +20,7 @@ from ovs3d.errors import UserError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Resize = Callable[[Image.Image, tuple[int, int]], Image.Image]
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"})
 PLAIN_MODES = frozenset({"RGB", "RGBA", "L"})
@@ -163,7 +164,7 @@ def _from_copies(views: Sequence[View], headers: Sequence[tuple[str, int, int]],
         kept = view.image.suffix.lower() in (".jpg", ".jpeg")
         relative = view.image.relative_to(common).with_suffix(".jpg" if kept else ".png")
         copy = folder / view.image.suffix[1:] / relative
-        jobs.append((view.image, copy, size, Image.Resampling.LANCZOS))
+        jobs.append((view.image, copy, size, _smaller_photograph))
         fitted.append(replace(view, image=copy, intrinsics=view.intrinsics.resized(*size)))
     in_threads(_write_copy, jobs)
     told = f"Training on copies of {len(jobs)} photographs, at most {max_side} px on the long side, in {folder}."
@@ -179,8 +180,8 @@ def _fit_masks(views: Sequence[View]) -> list[View]:
         if view.mask is None or image_size(view.mask) == size:
             fitted.append(view)
             continue
-        copy = _cache_folder([view.mask], max(size)) / f"{index:06d}-{size[0]}x{size[1]}.png"
-        jobs.append((view.mask, copy, size, Image.Resampling.NEAREST))
+        copy = _cache_folder([view.mask], max(size)) / f"mask-{index:06d}-{size[0]}x{size[1]}.png"
+        jobs.append((view.mask, copy, size, _smaller_mask))
         fitted.append(replace(view, mask=copy))
     in_threads(_write_copy, jobs)
     return fitted
@@ -193,17 +194,27 @@ def _cache_folder(images: Sequence[Path], max_side: int) -> Path:
     return user_cache() / f"images-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
 
-def _write_copy(job: tuple[Path, Path, tuple[int, int], Image.Resampling]) -> None:
+def _smaller_photograph(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """A photograph in a smaller size and in one of `PLAIN_MODES`."""
+    image.draft(None, size)  # Lets JPEG decode at a half or a quarter, never below the wanted size.
+    mode = "RGBA" if "transparency" in image.info or "A" in image.mode else "RGB"
+    plain = image if image.mode in PLAIN_MODES else image.convert(mode)
+    return plain.resize(size, Image.Resampling.LANCZOS)
+
+
+def _smaller_mask(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """A mask in another size, 0 and 255 in one channel; palettes and 16 bits have no other meaning than others."""
+    return Image.fromarray(np.asarray(image) != 0).resize(size, Image.Resampling.NEAREST).convert("L")
+
+
+def _write_copy(job: tuple[Path, Path, tuple[int, int], Resize]) -> None:
     """Writes one resized copy unless it is there; a name appears only once its file is whole."""
-    source, copy, size, resampling = job
+    source, copy, size, resize = job
     if copy.is_file():
         return
     try:
         with Image.open(source) as image:
-            image.draft(None, size)  # Lets JPEG decode at a half or a quarter, never below the wanted size.
-            mode = "RGBA" if "transparency" in image.info or "A" in image.mode else "RGB"
-            plain = image if image.mode in PLAIN_MODES else image.convert(mode)
-            small = plain.resize(size, resampling)
+            small = resize(image, size)
     except UNREADABLE as error:
         raise _unreadable(source, error) from error
     partial = copy.with_name(f".{copy.name}.{os.getpid()}")

@@ -37,11 +37,14 @@ class PhotoMasks:
 
 
 def read_mask(path: Path, side: int | None = None) -> Bool[Tensor, "h w"]:
-    """A mask, True where the photograph counts, in at most `side` pixels on the long side."""
+    """A mask, True where the photograph counts, in at most `side` pixels on the long side.
+
+    What is not 0 counts, whatever a palette makes of it: the host has it so.
+    """
     with Image.open(path) as picture:
         scale = 1.0 if side is None else min(1.0, side / max(picture.size))
         size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-        return torch.from_numpy(np.asarray(picture.convert("L").resize(size, Image.Resampling.NEAREST)) > 0)
+        return torch.from_numpy(np.asarray(picture.resize(size, Image.Resampling.NEAREST)) != 0)
 
 
 def check_mask(path: Path, size: tuple[int, int]) -> bool:

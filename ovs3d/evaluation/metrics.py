@@ -83,7 +83,7 @@ class PaperScore:
         self._pixels = 0
 
     def update(self, predicted: Int[Tensor, "h w"], label: Int[Tensor, "h w"]) -> None:
-        """Adds one view.
+        """Adds one view, unless none of its pixels has a label.
 
         Raises:
             ValueError: an index is below -1 or not below the number of classes.
@@ -91,6 +91,8 @@ class PaperScore:
         classes = len(self.class_names)
         for name, indices in (("predicted", predicted), ("label", label)):
             _check_range(name, indices, classes)
+        if not (label >= 0).any():
+            return
         self.update_masks(predicted, label.cpu() == torch.arange(classes)[:, None, None])
 
     def update_masks(self, predicted: Int[Tensor, "h w"], masks: Bool[Tensor, "classes h w"]) -> None:

@@ -1,5 +1,6 @@
 """What a teacher makes of the words before anything is trained: maps to look at, and words that it mixes up."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -9,14 +10,14 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from ovs3d.evaluation.figures import relevancy_to_rgb, titled_panels
-from ovs3d.palette import class_colours, colourise, draw_legend
+from ovs3d.palette import class_colours, colourise, draw_legend, load_font, shorten
 from ovs3d.relevancy import relevancy
 from ovs3d.teachers.store import FeatureStore
 
 SAME = 0.97
 """Correlation of two words' relevancy, over all cells, above which the teacher hardly tells them apart; the two red
 cones of the bundled scene, which tiny-clip does tell apart, are at 0.92."""
-PANEL_WIDTH = 176
+PANEL_WIDTH, FONT_SIZE = 176, 14
 
 
 @dataclass(frozen=True)
@@ -104,5 +105,11 @@ def figure_row(
     panels = [(title, view.photo), ("best word", colourise(best, colours))]
     for i, name in enumerate(names):  # Each word has a range of its own: places are to be compared, not words.
         bounds = float(low[i]), float(high[i])
-        panels.append((f"{name} {bounds[0]:.2f} to {bounds[1]:.2f}", relevancy_to_rgb(maps[..., i], *bounds)))
-    return titled_panels(panels, PANEL_WIDTH, font_size=14)
+        panels.append((range_title(name, *bounds), relevancy_to_rgb(maps[..., i], *bounds)))
+    return titled_panels(panels, PANEL_WIDTH, FONT_SIZE)
+
+
+def range_title(name: str, low: float, high: float) -> str:
+    """A word, shortened where it must be, and the range of its map, which is not."""
+    bounds, font = f" {low:.2f} to {high:.2f}", load_font(FONT_SIZE, name)
+    return shorten(name, font, PANEL_WIDTH - math.ceil(font.getlength(bounds))) + bounds

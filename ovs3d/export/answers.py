@@ -44,13 +44,13 @@ def write_answers(scene: Scene, query: Query, names: Sequence[str], folder: Path
         UserError: a file of these names is of no earlier answer, the folder cannot be made, or the query does not fit.
     """
     shown, earlier = list(names) or scene.names(scene.held_out_outputs), earlier_files(folder)
-    check_foreign(folder, answer_files(shown, found=True), earlier)
+    views = {name: scene.photograph(name) for name in shown}
+    check_foreign(folder, answer_files(views, found=True), earlier)
     question = scene.ask(query)
     places = scene.find(question)
-    if not names and places.best_view not in (None, *shown):
-        shown.append(places.best_view)
-        check_foreign(folder, answer_files(shown, found=True), earlier)
-    views = {name: scene.photograph(name) for name in shown}
+    if not names and places.best_view is not None:
+        views.setdefault(places.best_view, scene.photograph(places.best_view))
+        check_foreign(folder, answer_files(views, found=True), earlier)
     files, draft = answer_files(views, places.best_view is not None), folder / f".query.{os.getpid()}"
     try:
         for name in files:
@@ -112,7 +112,7 @@ def check_foreign(folder: Path, files: Iterable[str], earlier: Collection[str]) 
     for name in files:
         if name not in earlier and (folder / name).exists():
             raise UserError(
-                f"{folder / name} is of no earlier query and would be lost; give another folder with --out."
+                f"{folder / name} is of no earlier query and would be lost; remove it, or give another --out."
             )
 
 

@@ -19,7 +19,7 @@ REACH = 3.0
 """Voxels between two points of one class up to which they belong to one thing."""
 MIN_POINTS = 20
 MIN_PART = 0.05
-"""A part with fewer points, or in a mask pixels, than this part of its class's largest is dropped."""
+"""A part with fewer points than this part of its class's largest is dropped."""
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,12 @@ from skimage import measure
 from ovs3d.data.images import image_size
 from ovs3d.errors import UserError
 from ovs3d.evaluation.report import write_json
-from ovs3d.export.boxes import MIN_PART
 from ovs3d.files import whole_file
 from ovs3d.palette import class_colours
 from ovs3d.scene import Scene
 
-MIN_AREA = 20
-"""Pixels of an annotation, at least."""
+CRUMB = 2e-4
+"""A connected part of a mask with a smaller share of the picture's pixels is dropped from an annotation."""
 NO_LABEL = 255
 """Of the pixels of a mask where an edited scene shows nothing; smaller indices name the classes."""
 
@@ -31,7 +30,7 @@ def write_masks(scene: Scene, outputs: DataparserOutputs, folder: Path) -> None:
 
     Names are those of `Scene.photographs`; in the JSON they have their suffix and folder. A pixel of a PNG is the index
     of its class in the run's list; in the JSON the id of a category is that index plus one, and every class that a view
-    shows is one annotation there, without its crumbs.
+    shows is one annotation there, without its crumbs (see `annotate`).
 
     Raises:
         UserError: the run has no semantics yet, or more classes than 8 bits can tell.
@@ -78,14 +77,15 @@ def index_image(labels: Int64[np.ndarray, "h w"], classes: int) -> Image.Image:
 def annotate(labels: Int64[np.ndarray, "h w"], image_id: int) -> list[dict[str, Any]]:
     """COCO annotations of one view, one for each class that it shows: run lengths, area and box in pixels.
 
-    Without the crumbs that silhouettes leave about things: one of them would stretch the box.
+    Silhouettes leave crumbs about things, and one of them would stretch a box: parts smaller than `CRUMB` are left out,
+    and classes without a larger part.
     """
     from pycocotools import mask as coco
 
     found = []
     for label in np.unique(labels[labels != NO_LABEL]).tolist():
         shown = without_crumbs(labels == label)
-        if shown.sum() < MIN_AREA:
+        if not shown.any():
             continue
         runs: Any = coco.encode(np.asfortranarray(shown, dtype=np.uint8))
         found.append(
@@ -102,11 +102,11 @@ def annotate(labels: Int64[np.ndarray, "h w"], image_id: int) -> list[dict[str, 
 
 
 def without_crumbs(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
-    """The connected parts of a mask that have at least `MIN_PART` of the largest one's pixels."""
+    """The connected parts of a mask that are no crumbs."""
     parts: Any = measure.label(mask, connectivity=2)
     sizes = np.bincount(parts.ravel())
     sizes[0] = 0  # What is not in the mask.
-    return (sizes >= max(1.0, MIN_PART * sizes.max()))[parts]
+    return (sizes >= max(1.0, CRUMB * mask.size))[parts]
 
 
 def write_classes(path: Path, classes: Sequence[str]) -> None:

@@ -78,10 +78,10 @@ def fuse_mesh(views: Sequence[RenderedView], voxel: float) -> trimesh.Trimesh:
         raise UserError(NO_SURFACE)
     vertices, faces = surface.vertex.positions.numpy(), surface.triangle.indices.numpy()
     colours = (surface.vertex.colors.numpy() * 255.0).round().astype(np.uint8)
-    return without_crumbs(trimesh.Trimesh(vertices, faces, vertex_colors=colours, process=False))
+    return without_small_pieces(trimesh.Trimesh(vertices, faces, vertex_colors=colours, process=False))
 
 
-def without_crumbs(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
+def without_small_pieces(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
     """The mesh without its small pieces.
 
     Raises:

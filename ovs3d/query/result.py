@@ -39,12 +39,12 @@ class QueryResult:
 
     @property
     def confidence(self) -> Float[Tensor, "h w"] | None:
-        """Probability that the query is true of what is seen; None where nothing is calibrated."""
+        """See `Judgement.confidence`."""
         return self.judged.confidence
 
     @property
     def mask(self) -> Bool[Tensor, "h w"]:
-        """Pixels where the query is likelier than not, or without a calibration nearer than every negative."""
+        """Pixels where it is found, see `Judgement.mask`."""
         return self.judged.mask
 
     @property

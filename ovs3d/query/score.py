@@ -46,9 +46,10 @@ class Judgement:
     scores: Float[Tensor, "*n"]
     """`against_negatives`: 0.5 = as near to the query as to a negative."""
     confidence: Float[Tensor, "*n"] | None
-    """Probability that the query is true of what is seen; None where nothing is calibrated."""
+    """Probability that the query is true of what is seen, and 0 where a named negative is nearer (`Question.strict`);
+    None where nothing is calibrated."""
     mask: Bool[Tensor, "*n"]
-    """Where it is likelier than not, or without a calibration nearer than every negative."""
+    """Where the confidence is greater than 0.5, or without a calibration where it is nearer than every negative."""
 
     @property
     def shown(self) -> Float[Tensor, "*n"]:

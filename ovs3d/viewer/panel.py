@@ -52,7 +52,9 @@ class Panel(ViewerControl):
         # Between the host's header and its tabs, which begin with the next element.
         with gui.add_folder("Ask", order=math.nextafter(viewer.stats_markdown.order, math.inf)):
             self.words = gui.add_text("Words", "", hint="What to look for; commas between several.")
-            self.negatives = gui.add_text("Negatives", "", hint="What it is not; the classes of the run where empty.")
+            self.negatives = gui.add_text(
+                "Negatives", "", hint="What it is not; if empty, all classes but the nearest."
+            )
             gui.add_button(
                 "Pick a place", icon=Icon.POINTER, hint="Click into the view: what else is like what is there?"
             ).on_click(self._pick)

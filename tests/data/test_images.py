@@ -5,9 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from nerfstudio.data.utils.data_utils import get_image_mask_tensor_from_path
 from PIL import Image
 
 from ovs3d.data.images import check_decodes, image_size, list_images, read_rgb, training_views
+from ovs3d.data.photo_masks import read_mask
 from ovs3d.data.transforms import read_transforms
 from ovs3d.errors import UserError
 from tests.data.scene_writer import HEIGHT, WIDTH, image_name, write_images, write_transforms
@@ -101,16 +104,30 @@ def test_formats_that_the_host_misreads_are_converted(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.asarray(Image.open(converted.image)), np.asarray(colours.convert("RGB")))
 
 
-def test_masks_follow_the_image_size_without_smoothing(tmp_path: Path) -> None:
+def masks_of_every_mode(visible: np.ndarray) -> dict[str, Image.Image]:
+    """One mask in all modes of one channel; the palette's colours say the contrary of its indices."""
+    indexed = Image.fromarray(visible.astype(np.uint8), "P")
+    indexed.putpalette([255, 255, 255, 0, 0, 0])
+    grey = Image.fromarray(visible.astype(np.uint8) * 255)
+    deep = Image.fromarray(visible.astype(np.uint16) * 40_000)
+    return {"L": grey, "1": Image.fromarray(visible), "P": indexed, "I;16": deep}
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "P", "I;16"])
+def test_masks_follow_the_image_size_without_smoothing(mode: str, tmp_path: Path, cache: Path) -> None:
     scene = write_transforms(tmp_path / "s", 2)
-    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
-    mask[:, WIDTH // 2 :] = 255
-    Image.fromarray(mask).save(scene / "mask.png")
+    visible = np.zeros((HEIGHT, WIDTH), bool)
+    visible[:, WIDTH // 2 :] = True
+    mask = masks_of_every_mode(visible)[mode]
+    assert mask.mode == mode
+    mask.save(scene / "mask.png")
+    torch.testing.assert_close(read_mask(scene / "mask.png"), torch.from_numpy(visible))
     meta = (scene / "transforms.json").read_text().replace('"file_path"', '"mask_path": "mask.png", "file_path"')
     (scene / "transforms.json").write_text(meta)
     small = training_views(read_transforms(scene / "transforms.json").views, 24)[0]
     assert small.mask is not None
-    np.testing.assert_array_equal(np.asarray(Image.open(small.mask)), mask[::2, ::2])
+    assert get_image_mask_tensor_from_path(small.mask).shape == (HEIGHT // 2, WIDTH // 2, 1), "the host reads it"
+    torch.testing.assert_close(read_mask(small.mask), torch.from_numpy(visible[::2, ::2].copy()))
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])

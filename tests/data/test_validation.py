@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -174,6 +175,18 @@ def test_cameras_at_one_point_are_refused(tmp_path: Path) -> None:
     (scene / "transforms.json").write_text(json.dumps(meta))
     with pytest.raises(UserError, match="all cameras at one point"):
         check(scene)
+
+
+@pytest.mark.parametrize("method", ["pca", "up", "vertical", "none"])
+def test_cameras_beyond_single_precision_are_refused(
+    method: Literal["pca", "up", "vertical", "none"], tmp_path: Path
+) -> None:
+    scene = write_transforms(tmp_path, 3)
+    meta = json.loads((scene / "transforms.json").read_text())
+    meta["frames"][1]["transform_matrix"][0][3] = 1e38
+    (scene / "transforms.json").write_text(json.dumps(meta))
+    with pytest.raises(UserError, match=r"farther away than 1e\+12 units"):
+        check(scene, orientation_method=method)
 
 
 @pytest.mark.parametrize("override", [{}, {"orientation_override": "up"}], ids=["flag", "file"])

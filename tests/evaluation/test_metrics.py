@@ -107,7 +107,9 @@ def test_nothing_labelled_is_not_a_number_and_lists_every_class(label):
     summary = matrix.summary()
     assert all(math.isnan(summary[name]) for name in ("miou", "macc", "fwiou", "pixel_accuracy"))
     assert summary["absent"] == ["a", "b"] and summary["labelled_pixels"] == 0
-    assert all(math.isnan(value) for value in PaperScore(["a"]).summary().values())
+    paper = PaperScore(["a", "b"])
+    paper.update(torch.zeros_like(label), label)
+    assert all(math.isnan(value) for value in paper.summary().values())
 
 
 @pytest.mark.parametrize("bad", [-2, 2, 255])

@@ -3,12 +3,21 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from ovs3d.cli.main import main
 from ovs3d.evaluation.figures import MARGIN, TITLE_HEIGHT, relevancy_to_rgb
-from ovs3d.evaluation.prompts import PANEL_WIDTH, ViewMaps, prompts_figure, relevancy_maps, warnings
-from ovs3d.palette import class_colours
+from ovs3d.evaluation.prompts import (
+    FONT_SIZE,
+    PANEL_WIDTH,
+    ViewMaps,
+    prompts_figure,
+    range_title,
+    relevancy_maps,
+    warnings,
+)
+from ovs3d.palette import class_colours, load_font, shorten
 from ovs3d.relevancy import unit
 from ovs3d.teachers.base import FeatureMeta
 from ovs3d.teachers.store import FeatureStore
@@ -29,6 +38,13 @@ def test_maps_are_the_cosines_of_every_valid_cell(tmp_path: Path) -> None:
     assert maps.shape == (2, 3, 4, 2) and maps[1, 2, 3].isnan().all() and maps.isnan().sum() == 2
     own = torch.from_numpy(features[0, 1, 2]).float()
     torch.testing.assert_close(maps[0, 1, 2], torch.cosine_similarity(own[None], text, dim=-1), atol=1e-3, rtol=0.0)
+
+
+@pytest.mark.parametrize("name", ["cat", "blue zigzag bowl with a rim", "Ein grüner, gestreifter Würfel"])
+def test_titles_tell_the_whole_range(name: str) -> None:
+    title, font = range_title(name, -0.5, 0.375), load_font(FONT_SIZE, name)
+    assert title.startswith(name[:3]) and title.endswith(" -0.50 to 0.38")
+    assert shorten(title, font, PANEL_WIDTH) == title, "it fits"
 
 
 def test_words_that_are_one_to_the_teacher_are_named() -> None:

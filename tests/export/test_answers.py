@@ -2,11 +2,14 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from ovs3d.errors import UserError
-from ovs3d.export.answers import answer_files, check_foreign, earlier_files
+from ovs3d.export.answers import answer_files, check_foreign, earlier_files, write_answers
+from ovs3d.query.ask import Query
 
 
 def test_earlier_answer_is_what_its_record_lists(tmp_path: Path) -> None:
@@ -36,3 +39,12 @@ def test_file_of_no_answer_is_named(tmp_path: Path) -> None:
     check_foreign(tmp_path, files, {"masks/a.png"})
     with pytest.raises(UserError, match=r"masks/a\.png is of no earlier query.*--out"):
         check_foreign(tmp_path, files, set())
+
+
+def test_unknown_views_are_refused_before_anything_is_rendered(tmp_path: Path) -> None:
+    def photograph(name: str) -> None:
+        raise UserError(f"There is no photograph {name}.")
+
+    scene = cast(Any, SimpleNamespace(photograph=photograph))  # It can do nothing else.
+    with pytest.raises(UserError, match="no photograph typo"):
+        getattr(write_answers, "__wrapped__", write_answers)(scene, Query("a mug"), ["typo"], tmp_path)

@@ -27,13 +27,13 @@ def test_areas_boxes_and_pixels_are_those_of_the_labels(labels: np.ndarray) -> N
 
 
 def test_crumbs_do_not_stretch_boxes() -> None:
-    labels = np.zeros((40, 60), np.int64)
-    labels[10:30, 10:30], labels[35, 55], labels[2:4, 40:52] = 1, 1, 1  # 400, 1 and 24 pixels.
-    labels[38, 5:8] = 2
-    background, thing = annotate(labels, 1)
-    assert (background["category_id"], thing["category_id"]) == (1, 2), "three pixels of class 2 are none"
-    assert thing["bbox"] == [10, 2, 42, 28] and thing["area"] == 424
-    assert coco.decode(thing["segmentation"])[35, 55] == 0
+    labels = np.zeros((300, 400), np.int64)  # Of which 24 pixels are the least part.
+    labels[100:200, 50:150], labels[20:24, 300:306], labels[280, 370:393] = 1, 1, 1  # Near, far, and a crumb.
+    labels[290, 5:28] = 2
+    background, things = annotate(labels, 1)
+    assert (background["category_id"], things["category_id"]) == (1, 2), "class 2 is a crumb alone"
+    assert things["bbox"] == [50, 20, 256, 180] and things["area"] == 10_024
+    assert coco.decode(things["segmentation"])[280, 370] == 0
 
 
 def test_picture_holds_the_indices_and_shows_the_colours_of_the_classes(labels: np.ndarray) -> None:
