@@ -33,6 +33,7 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
     "a tenth of the CLIP views": ("--pipeline.datamanager.feature-views", "0.1"),
     "clip-crops": CROPS,
     "clip-crops without FDA": (*CROPS, *NO_FDA),
+    "clip-crops, no preference of finer levels": (*CROPS, f"{WEIGHTS}.selection", "0"),
     "authors' constants": (*AUTHORS, f"{WEIGHTS}.fda-positive", "200", f"{WEIGHTS}.fda-negative", "0.2"),
     "authors' constants without FDA": (*AUTHORS, *NO_FDA),
 }
