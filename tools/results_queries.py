@@ -40,9 +40,10 @@ class ResultsQueries:
     def run(self) -> None:
         """Asks all scenes and writes the rows."""
         answers = [self.ask(data) for data in (self.room, *(self.family / name for name in FAMILY))]
-        rows = list(QueryTable(answers, COMMAND).rows())
+        table = QueryTable(answers, COMMAND)
+        rows = list(table.rows())
         write_results(self.out, rows)
-        write_reliability(answers, self.figure)
+        write_reliability(table, self.figure)
         CONSOLE.print(results_table(rows, "queries"))
 
     def ask(self, data: Path) -> list[Answer]:

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float, Int64
+from numpy.random import Generator
 from scipy.spatial import KDTree
 from torch import Tensor
 
@@ -18,6 +20,13 @@ from tools.scenes import ClassInfo
 
 VOXEL = 0.004
 """Side of the voxels that the true surface is thinned to, in parts of the scene's extent."""
+
+
+def against_some(question: Question, rng: Generator) -> Question:
+    """The question against one or more of its others, drawn at random."""
+    count = len(question.others)
+    kept = torch.from_numpy(rng.permutation(count)[: rng.integers(1, count + 1)])
+    return replace(question, others=question.others[kept], negatives=question.negatives[kept])
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from ovs3d.query.score import Question, judge
 from ovs3d.relevancy import unit
 from ovs3d.teachers.bank import PATCH_TEACHERS, open_teachers
 from ovs3d.views import View, photograph_paths
-from tools.queries.evidence import KnownScene
+from tools.queries.evidence import KnownScene, against_some
 from tools.queries.generate import word_queries
 from tools.queries.pictures import write_pictures
 from tools.queries.score import tolerant_iou
@@ -28,6 +28,8 @@ LEAST_PIXELS = 50
 CLICKS = 2
 """On every object."""
 PICTURE, CLICK = "picture", "click"
+FEW_THERE, FEW_ABSENT = "there, some of the classes", "absent, some of the classes"
+"""Words against a random part of the run's classes; users name two of them, or twenty."""
 
 
 @dataclass(frozen=True)
@@ -59,14 +61,22 @@ class Answer:
 def ask(known: KnownScene, pictures: Path, seed: int) -> list[Answer]:
     """Everything that a scene is asked: words, pictures of its objects from another room, clicks on its objects."""
     scene = known.scene
-    asked = [
+    words = [
         Asked(query.kind, query.text, query.classes, scene.ask(Query(query.text)))
         for query in word_queries(known.infos, seed)
     ]
-    asked += [*by_picture(known, pictures, seed), *by_click(known, seed)]
+    asked = [*words, *by_picture(known, pictures, seed), *by_click(known, seed)]
     answers = [in_space(known, each) for each in asked]
     in_views(known, answers)
-    return answers
+    return answers + [in_space(known, each) for each in against_few(words, seed)]
+
+
+def against_few(words: Sequence[Asked], seed: int) -> Iterator[Asked]:
+    """The same words against a random part of the classes."""
+    rng = np.random.default_rng([seed, 29])
+    for each in words:
+        kind = FEW_THERE if each.classes else FEW_ABSENT
+        yield replace(each, kind=kind, question=against_some(each.question, rng))
 
 
 def by_picture(known: KnownScene, folder: Path, seed: int) -> Iterator[Asked]:

@@ -12,8 +12,9 @@ from torchmetrics.functional.classification import binary_calibration_error
 
 from ovs3d.evaluation.results import ResultRow
 from tools.queries.generate import ABSENT, PRESENT
-from tools.queries.measure import CLICK, FIELD, MAX_OVER_SCALES, PICTURE, TEACHER, Answer
+from tools.queries.measure import CLICK, FEW_ABSENT, FEW_THERE, FIELD, MAX_OVER_SCALES, PICTURE, TEACHER, Answer
 
+WORDS, FEW = PRESENT + ABSENT, (FEW_THERE, FEW_ABSENT)
 BINS = 15
 FOUND_IOU = 0.25
 UNSURE = 0.05
@@ -29,28 +30,28 @@ class QueryTable:
 
     def rows(self) -> Iterator[ResultRow]:
         """All rows."""
-        words = sum(len(self.of(PRESENT + ABSENT, scene)) for scene in self.scenes)
+        words = sum(len(self.of(WORDS, scene)) for scene in self.scenes)
         yield ResultRow("questions in words", words, None, "", True, None, (0,), self.command)
         yield self.row("words for what is there, IoU in space", self.ious(PRESENT), 0.7, "")
         for kind in PRESENT:
             yield self.row(f"  of which by {kind}", self.ious((kind,)), None, "")
         found = [[answer.iou >= FOUND_IOU for answer in self.of(PRESENT, scene)] for scene in self.scenes]
         yield self.row(f"  of which found at an IoU of {FOUND_IOU}", percent(found), 90.0, "%")
-        rejected = [[not answer.found for answer in self.of(ABSENT, scene)] for scene in self.scenes]
-        yield self.row("words for what is not there, rejected", percent(rejected), 90.0, "%")
+        yield self.row("words for what is not there, rejected", self.rejected(ABSENT), 90.0, "%")
         for kind in ABSENT:
-            rejected = [[not answer.found for answer in self.of((kind,), scene)] for scene in self.scenes]
-            yield self.row(f"  of which {kind}", percent(rejected), None, "%")
+            yield self.row(f"  of which {kind}", self.rejected((kind,)), None, "%")
         for kind in (PICTURE, CLICK):
             yield self.row(f"{kind}s, IoU in space", self.ious((kind,)), 0.75, "")
         yield from self.view_rows()
-        error = [calibration_error(*pooled([scene])) for scene in self.scenes]
-        yield self.row("expected calibration error of the confidence", error, 0.05, "", higher=False)
-        confidence, truth = pooled(self.scenes)
+        yield self.row("expected calibration error of the confidence", self.errors(WORDS), 0.05, "", higher=False)
+        confidence, truth = self.pooled(WORDS, self.scenes)
         unsure = (confidence > UNSURE) & (confidence < 1.0 - UNSURE)
         error = [calibration_error(confidence[unsure], truth[unsure])]
         yield self.row(f"  of which between {UNSURE} and {1.0 - UNSURE}", error, None, "", higher=False)
         yield self.row("  share of such confidences", [100.0 * float(unsure.mean())], None, "%")
+        yield self.row("against random parts of the classes: words, IoU in space", self.ious((FEW_THERE,)), None, "")
+        yield self.row("  what is not there, rejected", self.rejected((FEW_ABSENT,)), None, "%")
+        yield self.row("  expected calibration error", self.errors(FEW), None, "", higher=False)
 
     def view_rows(self) -> Iterator[ResultRow]:
         """IoU of masks in held-out views, beside those of the 2D teacher."""
@@ -71,17 +72,27 @@ class QueryTable:
         asked = [self.of(kinds, scene) for scene in self.scenes]
         return [float(np.mean([answer.iou for answer in answers])) for answers in asked if answers]
 
+    def rejected(self, kinds: Sequence[str]) -> list[float]:
+        """Percentage of every scene's questions that find nothing."""
+        return percent([[not answer.found for answer in self.of(kinds, scene)] for scene in self.scenes])
+
+    def errors(self, kinds: Sequence[str]) -> list[float]:
+        """Expected calibration error in every scene."""
+        return [calibration_error(*self.pooled(kinds, [scene])) for scene in self.scenes]
+
+    def pooled(
+        self, kinds: Sequence[str], scenes: Sequence[Sequence[Answer]]
+    ) -> tuple[Float[np.ndarray, " n"], Bool[np.ndarray, " n"]]:
+        """Confidences and truth of all points under all questions of some kinds."""
+        answers = [answer for scene in scenes for answer in self.of(kinds, scene) if answer.confidence is not None]
+        confidences = [answer.confidence for answer in answers if answer.confidence is not None]
+        return np.concatenate(confidences), np.concatenate([answer.truth for answer in answers])
+
     def row(
-        self,
-        name: str,
-        values: Sequence[float],
-        target: float | None,
-        unit: str,
-        higher: bool = True,
-        pooled: bool = False,
+        self, name: str, values: Sequence[float], target: float | None, unit: str, higher: bool = True
     ) -> ResultRow:
         """Mean and spread over scenes."""
-        spread = None if pooled else float(np.std(values, ddof=1)) if len(values) > 1 else None
+        spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
         return ResultRow(name, float(np.mean(values)), target, unit, higher, spread, (0,), self.command)
 
 
@@ -90,24 +101,15 @@ def percent(outcomes: Sequence[Sequence[bool]]) -> list[float]:
     return [100.0 * float(np.mean(each)) for each in outcomes]
 
 
-def pooled(
-    scenes: Sequence[Sequence[Answer]],
-) -> tuple[Float[np.ndarray, " n"], Bool[np.ndarray, " n"]]:
-    """Confidences and truth of all points under all questions in words."""
-    answers = [answer for scene in scenes for answer in scene if answer.confidence is not None]
-    confidences = [answer.confidence for answer in answers if answer.confidence is not None]
-    return np.concatenate(confidences), np.concatenate([answer.truth for answer in answers])
-
-
 def calibration_error(confidence: Float[np.ndarray, " n"], truth: Bool[np.ndarray, " n"]) -> float:
     """Expected calibration error over equal bins (Guo et al., arXiv 1706.04599, eq. 3)."""
     values, labels = torch.from_numpy(confidence), torch.from_numpy(truth).long()
     return binary_calibration_error(values, labels, n_bins=BINS, norm="l1").item()
 
 
-def write_reliability(scenes: Sequence[Sequence[Answer]], path: Path) -> None:
+def write_reliability(table: QueryTable, path: Path) -> None:
     """How often what has some confidence is true, and how often there is such a confidence."""
-    confidence, truth = pooled(scenes)
+    confidence, truth = table.pooled(WORDS, table.scenes)
     which = np.clip((confidence * BINS).astype(int), 0, BINS - 1)
     count = np.bincount(which, minlength=BINS)
     mean, accuracy = (np.bincount(which, values, BINS) / count.clip(1) for values in (confidence, truth))
