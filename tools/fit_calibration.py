@@ -1,8 +1,8 @@
 """Fits how likely tiny-clip's words are true, from questions about rooms that no result is measured on.
 
 Trains a run of every room, asks it what `tools/queries/generate.py` asks, and fits a small network from the evidence at
-the points of the scenes to the truth there. Every question stands against random parts of the run's classes: users name
-two of them, or twenty. Writes ovs3d/assets/tiny-clip-calibration.json.
+the points of the scenes to the truth there. Every question stands against the run's classes and against random parts of
+them: users name two of them, or twenty. Writes ovs3d/assets/tiny-clip-calibration.json.
 """
 
 import subprocess
@@ -14,6 +14,7 @@ import numpy as np
 import tyro
 from jaxtyping import Bool, Float
 from nerfstudio.utils.rich_utils import CONSOLE
+from scipy.linalg import block_diag
 from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 
@@ -25,11 +26,15 @@ from tools.queries.generate import word_queries
 from tools.results.runs import train
 from tools.results.variants import ENCODERS
 
+Layer = tuple[Float[np.ndarray, "_ _"], Float[np.ndarray, " _"]]
+"""Weight and bias."""
 SHORT = ("--geometry-steps", "1000", "--max-num-iterations", "1600")
 """Shapes need not be exact here."""
 HIDDEN = (24, 24)
 SAMPLES, PASSES, BATCH = 2_000_000, 8, 2000
 """Of the evidence, and over it: more of either makes the network surer than it is right in a room that was left out."""
+NETWORKS = 3
+"""Whose mean is taken; they differ in what of the evidence they see, and in how they begin."""
 DRAWS = 2
 """Random parts of the classes that every question stands against, one after the other."""
 
@@ -55,8 +60,8 @@ class FitCalibration:
             rng = np.random.default_rng(seed)
             for query in word_queries(known.infos, seed):
                 question = known.scene.ask(Query(query.text))
-                for _ in range(DRAWS):
-                    evidence.append(known.evidence(against_some(question, rng)).numpy())
+                for asked in (question, *(against_some(question, rng) for _ in range(DRAWS))):
+                    evidence.append(known.evidence(asked).numpy())
                     truth.append(known.is_true(query.classes))
         layers = fit(np.concatenate(evidence), np.concatenate(truth))
         made = {"command": "python -m tools.fit_calibration", "seeds": self.seeds, "questions": len(truth)}
@@ -73,18 +78,30 @@ class FitCalibration:
 
 
 def fit(evidence: Float[np.ndarray, "samples 4"], truth: Bool[np.ndarray, " samples"]) -> list[dict]:
-    """Weights and biases of a network of tanh layers; the evidence's scaling is folded into the first."""
-    chosen = np.random.default_rng(0).permutation(len(evidence))[:SAMPLES]
+    """Weights and biases of one network of tanh layers whose logit is the mean of those of `NETWORKS` networks."""
+    networks = [fit_one(evidence, truth, seed) for seed in range(NETWORKS)]
+    first, middle, last = zip(*networks, strict=True)
+    layers = [
+        (np.concatenate([weight for weight, _ in first]), np.concatenate([bias for _, bias in first])),
+        (block_diag(*[weight for weight, _ in middle]), np.concatenate([bias for _, bias in middle])),
+        (
+            np.concatenate([weight for weight, _ in last], axis=1) / NETWORKS,
+            np.mean([bias for _, bias in last], axis=0),
+        ),
+    ]
+    return [{"weight": weight.round(5).tolist(), "bias": bias.round(5).tolist()} for weight, bias in layers]
+
+
+def fit_one(evidence: Float[np.ndarray, "samples 4"], truth: Bool[np.ndarray, " samples"], seed: int) -> list[Layer]:
+    """The three layers of one network; the evidence's scaling is folded into the first."""
+    chosen = np.random.default_rng(seed).permutation(len(evidence))[:SAMPLES]
     scaler = StandardScaler().fit(evidence[chosen])
-    network = MLPClassifier(HIDDEN, activation="tanh", batch_size=BATCH, max_iter=PASSES, random_state=0)  # pyright: ignore[reportArgumentType] - read from its default, "auto".
+    network = MLPClassifier(HIDDEN, activation="tanh", batch_size=BATCH, max_iter=PASSES, random_state=seed)  # pyright: ignore[reportArgumentType] - read from its default, "auto".
     network.fit(scaler.transform(evidence[chosen]), truth[chosen])
     CONSOLE.log(f"Mean log loss {network.loss_:.4f} over {len(chosen)} samples")
-    weights = [coefficients.T for coefficients in network.coefs_]
-    biases = list(network.intercepts_)
-    weights[0] = weights[0] / scaler.scale_
-    biases[0] = biases[0] - weights[0] @ scaler.mean_
-    pairs = zip(weights, biases, strict=True)
-    return [{"weight": weight.round(5).tolist(), "bias": bias.round(5).tolist()} for weight, bias in pairs]
+    (weight, bias), *others = zip([each.T for each in network.coefs_], network.intercepts_, strict=True)
+    weight = weight / scaler.scale_
+    return [(weight, bias - weight @ scaler.mean_), *others]
 
 
 if __name__ == "__main__":
