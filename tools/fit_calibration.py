@@ -52,7 +52,7 @@ class FitCalibration:
 
     def run(self) -> None:
         """Makes what is missing, fits and writes."""
-        evidence, truth, space = [], [], ""
+        evidence, truth, space, asked = [], [], "", 0
         for seed in self.seeds:
             known = self.known_scene(seed)
             space = known.scene.text_encoder.space
@@ -60,11 +60,12 @@ class FitCalibration:
             rng = np.random.default_rng(seed)
             for query in word_queries(known.infos, seed):
                 question = known.scene.ask(Query(query.text))
-                for asked in (question, *(against_some(question, rng) for _ in range(DRAWS))):
-                    evidence.append(known.evidence(asked).numpy())
+                asked += 1
+                for against in (question, *(against_some(question, rng) for _ in range(DRAWS))):
+                    evidence.append(known.evidence(against).numpy())
                     truth.append(known.is_true(query.classes))
         layers = fit(np.concatenate(evidence), np.concatenate(truth))
-        made = {"command": "python -m tools.fit_calibration", "seeds": self.seeds, "questions": len(truth)}
+        made = {"command": "python -m tools.fit_calibration", "seeds": self.seeds, "questions": asked}
         write_json(self.out, {"space": space, **made, "layers": layers})
         CONSOLE.log(f"Wrote {self.out}")
 
